@@ -1,0 +1,1 @@
+//! Admits relays, chooses backends, and records replies.

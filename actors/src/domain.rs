@@ -1,0 +1,20 @@
+//! Plain data and pure decisions: no actor, no I/O, no clock, no randomness.
+//!
+//! Time, ids and jitter come in as arguments, so every rule of the broker is tested without one.
+
+pub mod backend_request;
+pub mod batching;
+pub mod circuit;
+pub mod compaction;
+pub mod completion;
+pub mod context;
+pub mod envelope;
+pub mod ids;
+pub mod inbox_item;
+pub mod openclaw;
+pub mod predecessor;
+pub mod reply_text;
+pub mod request;
+pub mod restart;
+pub mod retry;
+pub mod routing;

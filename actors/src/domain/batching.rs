@@ -1,0 +1,1 @@
+//! Which messages become one inbox file, and when.

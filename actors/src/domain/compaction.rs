@@ -1,0 +1,1 @@
+//! How much of a message its inbox item holds.

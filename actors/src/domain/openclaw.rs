@@ -1,0 +1,1 @@
+//! Requests in the form that present OpenClaw releases send.

@@ -1,0 +1,1 @@
+//! Puts the text of a reply together beside the stream that carries it.

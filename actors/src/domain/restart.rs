@@ -1,0 +1,1 @@
+//! How often a failed actor is started again.

@@ -1,0 +1,24 @@
+//! The broker itself: its actors, the ports they need and the rules they follow.
+//!
+//! Nothing here touches a file, a socket, a process or a clock: the traits of [`ports`] do, and
+//! the `postroom` package implements them. The rules are pure functions in [`domain`].
+//!
+//! | message | sent by | handled by | reply | when the mailbox is full |
+//! |---|---|---|---|---|
+//! | [`router::Accept`] | HTTP handlers | [`router::Router`] | oneshot, after the commit | 503 to the client |
+//! | [`inbox_writer::AppendToInbox`] | `Router` | [`inbox_writer::InboxWriter`] | none | `Router` waits: accepting slows down |
+//! | [`inbox_writer::ReplyArrived`] | `BackendRelay` | [`inbox_writer::InboxWriter`] | none | dropped: the item is written without it after `reply_wait` |
+//! | [`backend_relay::AdmitRelay`] | HTTP handlers | [`backend_relay::BackendRelay`] | the backends to try | the empty completion |
+//! | [`backend_relay::RelayProgress`] | relay tasks | [`backend_relay::BackendRelay`] | none | the relay task waits |
+//! | [`lifecycle::GetStatus`] | HTTP handlers | every actor | its state | shown as unreachable |
+//! | [`lifecycle::Drain`] | shutdown | [`inbox_writer::InboxWriter`] | when nothing waits | shutdown goes on at its deadline |
+
+pub mod backend_relay;
+pub mod delivery;
+pub mod domain;
+pub mod inbox_writer;
+pub mod lifecycle;
+pub mod ports;
+pub mod router;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;

@@ -1,0 +1,1 @@
+//! Accepts messages: chooses the form, commits, answers, tells the owners.

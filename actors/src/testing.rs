@@ -1,0 +1,1 @@
+//! Fakes, recorders and a fixed clock for tests.

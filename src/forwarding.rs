@@ -1,0 +1,1 @@
+//! Sends requests upstream and streams the answers back: one component for relay and bridge.

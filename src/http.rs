@@ -1,0 +1,1 @@
+//! The HTTP surface: route table, limits, request ids.

@@ -1,0 +1,13 @@
+//! Postroom: an actor-based message broker for AI agents.
+//!
+//! This package is everything that touches the outside world; the broker itself, its actors and
+//! its rules, is the package `postroom-actors`. Start reading at [`startup`].
+
+pub mod adapters;
+pub mod cli;
+pub mod forwarding;
+pub mod http;
+pub mod settings;
+pub mod shutdown;
+pub mod startup;
+pub mod telemetry;
