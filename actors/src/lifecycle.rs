@@ -1,7 +1,15 @@
-//! The messages that every actor answers.
+//! The messages that every actor answers, and what keeps an actor running.
 
-use actix::Message;
+use std::sync::Arc;
+
+use actix::{Actor, AsyncContext, Context, Message};
 use serde::Serialize;
+
+use crate::{
+    delivery::Mailbox,
+    domain::restart::{Decision, RestartIntensity},
+    ports::Clock,
+};
 
 /// Asks an actor how it is.
 #[derive(Debug, Clone, Copy, Message)]
@@ -25,3 +33,37 @@ pub struct ActorStatus {
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
 pub struct Drain;
+
+/// Keeps an actor running: starts it anew when it panics, parks it when that happens too often.
+///
+/// `actix::Supervisor` does not survive a panic, so this holds the handle of the spawned context.
+/// Each run is made by `make` from what it shares with the others; state comes from the store.
+/// Ends when the actor stops of its own accord, or is parked.
+pub async fn keep_running<A, F>(mailbox: Mailbox<A>, clock: Arc<dyn Clock>, mut make: F)
+where
+    A: Actor<Context = Context<A>>,
+    F: FnMut() -> A,
+{
+    let mut intensity = RestartIntensity::default();
+    let actor = mailbox.name();
+    loop {
+        let context = Context::new();
+        mailbox.connect(context.address());
+        let run = actix_rt::spawn(context.into_future(make()));
+        let Err(failure) = run.await else {
+            break;
+        };
+        metrics::counter!("postroom_actor_restarts_total", "actor" => actor).increment(1);
+        match intensity.failed(clock.now()) {
+            Decision::RestartAfter(pause) => {
+                tracing::error!(actor, %failure, ?pause, "actor failed; starting it again");
+                tokio::time::sleep(pause).await;
+            }
+            Decision::Park => {
+                tracing::error!(actor, %failure, "actor failed too often; parked");
+                break;
+            }
+        }
+    }
+    mailbox.disconnect();
+}

@@ -1,0 +1,66 @@
+//! Follows the commits in their order: answers the handler, then tells the inbox writer.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+
+use super::{AcceptError, Accepted};
+use crate::{
+    delivery::{DeliveryError, Mailbox},
+    domain::envelope::{PendingItem, Sequence, StoredMessage},
+    inbox_writer::{AppendToInbox, InboxWriter},
+    ports::{SendFuture, StoreError},
+};
+
+/// A message on its way to the disk.
+pub(super) struct Commit {
+    pub(super) receipt: SendFuture<Result<Sequence, StoreError>>,
+    pub(super) message: Arc<StoredMessage>,
+    pub(super) reply: oneshot::Sender<Result<Accepted, AcceptError>>,
+    pub(super) permit: OwnedSemaphorePermit,
+}
+
+/// How long the inbox writer may take for one append before we say so in the log.
+const SLOW_APPEND: Duration = Duration::from_secs(5);
+
+/// Runs until the router is gone and its last commit is answered.
+///
+/// The store commits in the order of the calls, so waiting for one receipt after the other costs
+/// nothing. A slow inbox writer slows this task, and with it the accepting: that is meant.
+pub(super) async fn follow(mut queue: mpsc::Receiver<Commit>, inbox_writer: Mailbox<InboxWriter>) {
+    while let Some(Commit { receipt, message, reply, permit }) = queue.recv().await {
+        match receipt.await {
+            Ok(sequence) => {
+                // A client that has gone is no reason to forget its message.
+                let _ = reply.send(Ok(Accepted { message: message.id, exchange: 0 }));
+                drop(permit);
+                append(&inbox_writer, sequence, message).await;
+            }
+            Err(error) => {
+                let _ = reply.send(Err(AcceptError::Store(error)));
+            }
+        }
+    }
+}
+
+async fn append(inbox_writer: &Mailbox<InboxWriter>, sequence: Sequence, message: Arc<StoredMessage>) {
+    let item = PendingItem {
+        sequence,
+        id: message.id,
+        received_at: message.received_at,
+        context_id: message.context_id.clone(),
+        reply_due: message.reply_due,
+    };
+    let mut append = AppendToInbox { item, message };
+    loop {
+        append = match inbox_writer.try_deliver_or_return(append) {
+            Ok(()) => return,
+            // A restarted inbox writer reads what is pending from the store.
+            Err((DeliveryError::Closed(_) | DeliveryError::TimedOut(_), _)) => return,
+            Err((DeliveryError::Full(_), back)) => back,
+        };
+        if inbox_writer.wait_for_room(SLOW_APPEND).await.is_err() {
+            tracing::warn!("the inbox writer takes long; accepting waits for it");
+        }
+    }
+}

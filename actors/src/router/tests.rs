@@ -1,0 +1,146 @@
+use std::{sync::Arc, time::Duration};
+
+use actix::{Actor, Context};
+use tokio::sync::{Semaphore, oneshot};
+
+use super::*;
+use crate::{
+    domain::envelope::Sequence,
+    inbox_writer::{InboxWriter, InboxWriterParts},
+    testing::{MemoryInbox, MemoryStore, TokioClock, envelope},
+};
+
+/// A router and an inbox writer over stores in memory.
+struct Post {
+    store: Arc<MemoryStore>,
+    inbox: Arc<MemoryInbox>,
+    router: Mailbox<Router>,
+    door: Arc<Semaphore>,
+}
+
+fn start(compaction: Compaction) -> Post {
+    let (store, inbox) = (Arc::new(MemoryStore::default()), Arc::new(MemoryInbox::default()));
+    let router = Mailbox::new("router");
+    let inbox_writer = Mailbox::new("inbox_writer");
+    let writer = InboxWriter::new(InboxWriterParts {
+        batch_window: Duration::ZERO,
+        extras: Arc::default(),
+        store: store.clone(),
+        inbox: inbox.clone(),
+        router: router.clone(),
+        clock: Arc::new(TokioClock::start()),
+        depth: inbox_writer.depth(),
+    });
+    inbox_writer.connect(writer.start());
+    let context = Context::new();
+    router.connect(context.run(Router::new(RouterParts {
+        compaction,
+        store: store.clone(),
+        inbox: inbox.clone(),
+        inbox_writer,
+        depth: router.depth(),
+        in_flight: 16,
+    })));
+    Post { store, inbox, router, door: Arc::new(Semaphore::new(16)) }
+}
+
+impl Post {
+    async fn send(
+        &self,
+        envelope: Envelope,
+        continues: Option<&'static str>,
+    ) -> Result<Accepted, AcceptError> {
+        let (reply, answer) = oneshot::channel();
+        let permit = Arc::clone(&self.door).acquire_owned().await.unwrap();
+        let continues = continues.map(|request| Bytes::from_static(request.as_bytes()));
+        let accept = Accept { envelope, reply_due: None, continues, reply, permit };
+        self.router.try_deliver(accept).unwrap();
+        answer.await.unwrap()
+    }
+
+    async fn until_written(&self, files: usize) {
+        let written = async {
+            while self.store.projected().len() < files {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(5), written).await.unwrap();
+    }
+}
+
+#[actix::test]
+async fn a_message_is_kept_answered_and_written() {
+    let post = start(Compaction::Seed);
+    let message = envelope(1, Some("telegram:7"), "hello");
+    let accepted = post.send(message.clone(), None).await.unwrap();
+    assert_eq!(accepted, Accepted { message: message.id, exchange: 0 });
+    post.until_written(1).await;
+    assert_eq!(post.inbox.prompts(), ["hello"]);
+    assert_eq!(post.inbox.names(), [message.id.file_name(message.received_at)]);
+}
+
+#[actix::test]
+async fn the_second_message_of_a_context_is_kept_short() {
+    let post = start(Compaction::Seed);
+    for (number, prompt) in [(1, "first"), (2, "second")] {
+        post.send(envelope(number, Some("telegram:7"), prompt), None).await.unwrap();
+    }
+    post.until_written(2).await;
+    post.inbox.set_mark("telegram:7", false);
+    post.send(envelope(3, Some("telegram:7"), "third"), None).await.unwrap();
+    let forms: Vec<_> = post.store.messages().iter().map(|message| message.form).collect();
+    assert_eq!(forms, [InboxForm::Whole, InboxForm::Repeat, InboxForm::Whole]);
+    assert_eq!(post.store.messages()[1].body, None);
+}
+
+#[actix::test]
+async fn a_store_that_fails_is_told_to_the_sender_and_frees_the_place() {
+    let post = start(Compaction::Seed);
+    post.store.set_failure(Some(StoreError::Full));
+    let refused = post.send(envelope(1, None, "hello"), None).await;
+    assert_eq!(refused, Err(AcceptError::Store(StoreError::Full)));
+    assert_eq!(post.door.available_permits(), 16);
+    post.store.set_failure(None);
+    assert!(post.send(envelope(2, None, "again"), None).await.is_ok());
+}
+
+#[actix::test]
+async fn a_step_of_a_tool_loop_belongs_to_the_newest_message_of_its_context() {
+    let post = start(Compaction::Seed);
+    let message = envelope(1, Some("telegram:7"), "hello");
+    post.send(message.clone(), None).await.unwrap();
+    for exchange in 1..=2 {
+        let step = envelope(10 + u128::from(exchange), Some("telegram:7"), "hello");
+        let accepted = post.send(step, Some("[]")).await.unwrap();
+        assert_eq!(accepted, Accepted { message: message.id, exchange });
+    }
+    post.until_written(1).await;
+    assert_eq!(post.inbox.prompts(), ["hello"]);
+}
+
+#[actix::test]
+async fn a_step_whose_message_is_unknown_is_a_message_of_its_own() {
+    let post = start(Compaction::Seed);
+    let step = envelope(1, Some("telegram:7"), "hello");
+    let accepted = post.send(step.clone(), Some("[]")).await.unwrap();
+    assert_eq!(accepted, Accepted { message: step.id, exchange: 0 });
+    post.until_written(1).await;
+}
+
+#[actix::test]
+async fn a_message_whose_sender_has_gone_is_kept() {
+    let post = start(Compaction::Seed);
+    let (reply, answer) = oneshot::channel();
+    drop(answer);
+    let permit = Arc::clone(&post.door).acquire_owned().await.unwrap();
+    let accept = Accept {
+        envelope: envelope(1, None, "hello"),
+        reply_due: None,
+        continues: None,
+        reply,
+        permit,
+    };
+    post.router.try_deliver(accept).unwrap();
+    post.until_written(1).await;
+    assert_eq!(post.store.projected(), [Sequence(1)]);
+}

@@ -1,0 +1,86 @@
+//! Reads request bodies, bounded in size and in time. actix-web bounds neither as we need it.
+
+use std::{pin::pin, time::Duration};
+
+use actix_web::{HttpRequest, http::header, web::Payload};
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
+
+use super::error::ApiError;
+
+/// How large and how slow a body may be.
+#[derive(Debug, Clone, Copy)]
+pub struct BodyLimits {
+    /// Largest body, in bytes.
+    pub size: u64,
+    /// Longest time without progress.
+    pub idle: Duration,
+}
+
+/// Longest time for a whole body, whatever its progress.
+const WHOLE_BODY: Duration = Duration::from_secs(300);
+
+/// Largest buffer that is reserved on the word of a `Content-Length` alone, in bytes.
+const LARGEST_RESERVATION: usize = 256 << 10;
+
+/// Reads the whole body.
+///
+/// # Errors
+/// 413 over the limit, before anything is read where `Content-Length` says so; 408 where it stops
+/// coming in; 415 where it is compressed; 400 where it breaks off.
+pub async fn read(
+    request: &HttpRequest,
+    payload: Payload,
+    limits: BodyLimits,
+) -> Result<Bytes, ApiError> {
+    refuse_encoded(request)?;
+    let announced = announced_length(request);
+    if announced.is_some_and(|length| length > limits.size) {
+        return Err(ApiError::body_too_large(limits.size));
+    }
+    let announced = announced.and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
+    tokio::time::timeout(WHOLE_BODY, collect(payload, announced, limits))
+        .await
+        .unwrap_or_else(|_| Err(ApiError::body_stalled()))
+}
+
+async fn collect(payload: Payload, announced: usize, limits: BodyLimits) -> Result<Bytes, ApiError> {
+    let mut payload = pin!(payload);
+    let mut first: Option<Bytes> = None;
+    let mut rest = BytesMut::new();
+    loop {
+        let chunk = tokio::time::timeout(limits.idle, payload.next())
+            .await
+            .map_err(|_elapsed| ApiError::body_stalled())?;
+        let Some(chunk) = chunk else {
+            break;
+        };
+        let chunk = chunk.map_err(|_broken| ApiError::body_broken())?;
+        let so_far = first.as_ref().map_or(rest.len(), Bytes::len) + chunk.len();
+        if u64::try_from(so_far).is_ok_and(|size| size > limits.size) {
+            return Err(ApiError::body_too_large(limits.size));
+        }
+        // A body of one chunk, the usual case, is not copied.
+        match first.take() {
+            None if rest.is_empty() => first = Some(chunk),
+            None => rest.extend_from_slice(&chunk),
+            Some(begin) => {
+                rest.reserve(announced.min(LARGEST_RESERVATION).max(so_far));
+                rest.extend_from_slice(&begin);
+                rest.extend_from_slice(&chunk);
+            }
+        }
+    }
+    Ok(first.unwrap_or_else(|| rest.freeze()))
+}
+
+fn refuse_encoded(request: &HttpRequest) -> Result<(), ApiError> {
+    match request.headers().get(header::CONTENT_ENCODING) {
+        Some(encoding) if encoding.as_bytes() != b"identity" => Err(ApiError::body_encoded()),
+        _ => Ok(()),
+    }
+}
+
+fn announced_length(request: &HttpRequest) -> Option<u64> {
+    request.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
