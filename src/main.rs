@@ -1,1 +1,7 @@
-fn main() {}
+//! `postroom`, and `ai-agent-proxy` where it is linked under that name.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    postroom::cli::main()
+}

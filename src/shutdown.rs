@@ -1,1 +1,125 @@
 //! Signals, and the order in which things stop.
+//!
+//! The first signal: nothing new is accepted (503), requests and relays under way get a grace,
+//! what waits for the inbox is written, the store is closed. A second signal ends at once; what
+//! was accepted is on disk either way.
+
+use std::{future::Future, process::ExitCode, time::Duration};
+
+use actix_web::dev::Server;
+use postroom_actors::lifecycle::Drain;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::{http::SharedState, startup::PostRoom};
+
+/// How long an idle connection is kept.
+pub const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// How long the head of a request may take.
+pub const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long requests under way may take after the first signal.
+pub const HTTP_GRACE: Duration = Duration::from_secs(20);
+
+/// How long the inbox may take to be written.
+const DRAIN_DEADLINE: Duration = Duration::from_secs(5);
+
+/// How the service ended.
+enum End {
+    Signal,
+    Listener,
+    Store,
+}
+
+/// Runs the listeners until a signal comes, then stops everything in order.
+pub async fn run_until_stopped(
+    server: Server,
+    metrics_server: Option<Server>,
+    post_room: PostRoom,
+    shared: &SharedState,
+) -> ExitCode {
+    let mut signals = match Signals::listen() {
+        Ok(signals) => signals,
+        Err(error) => {
+            tracing::error!(%error, "cannot listen for signals");
+            return ExitCode::FAILURE;
+        }
+    };
+    let handle = server.handle();
+    let metrics_handle = metrics_server.as_ref().map(Server::handle);
+    let server = actix_rt::spawn(server);
+    if let Some(metrics_server) = metrics_server {
+        actix_rt::spawn(metrics_server);
+    }
+    let end = first_end(&mut signals, server, post_room.store.ended()).await;
+    shared.stopping.begin();
+    tracing::info!("postroom stops; a second signal ends it at once");
+    let stop = async {
+        handle.stop(true).await;
+        if let Some(metrics_handle) = metrics_handle {
+            metrics_handle.stop(false).await;
+        }
+        drain(&post_room).await;
+    };
+    tokio::select! {
+        () = stop => exit_code(&end),
+        () = signals.next() => {
+            tracing::warn!("second signal; ending at once");
+            ExitCode::from(130)
+        }
+    }
+}
+
+async fn first_end(
+    signals: &mut Signals,
+    server: actix_rt::task::JoinHandle<std::io::Result<()>>,
+    store_ended: impl Future<Output = ()>,
+) -> End {
+    tokio::select! {
+        () = signals.next() => End::Signal,
+        ended = server => {
+            tracing::error!(?ended, "the listener ended by itself");
+            End::Listener
+        }
+        () = store_ended => {
+            tracing::error!("the store ended by itself; nothing can be accepted any more");
+            End::Store
+        }
+    }
+}
+
+async fn drain(post_room: &PostRoom) {
+    if let Err(error) = post_room.inbox_writer.ask(Drain, DRAIN_DEADLINE).await {
+        tracing::warn!(%error, "inbox not fully written; the next start goes on with it");
+    }
+    post_room.store.close().await;
+    tracing::info!("postroom stopped");
+}
+
+const fn exit_code(end: &End) -> ExitCode {
+    match end {
+        End::Signal => ExitCode::SUCCESS,
+        End::Listener | End::Store => ExitCode::FAILURE,
+    }
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

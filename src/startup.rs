@@ -1,1 +1,141 @@
 //! The composition root: the only place that knows everything.
+//!
+//! Order of start: log and metrics, the store (which locks its folder), the inbox folder, the
+//! actors, the listener. What fails before the listener stands leaves nothing behind.
+
+mod backends;
+mod error;
+mod maintenance;
+mod post_room;
+
+use std::{net::TcpListener, process::ExitCode, sync::Arc};
+
+use actix_web::{App, HttpServer, middleware::from_fn, web};
+use metrics_exporter_prometheus::PrometheusHandle;
+use postroom_actors::ports::Clock;
+
+pub use self::error::StartError;
+pub use self::post_room::PostRoom;
+use crate::{
+    adapters::system_clock::SystemClock,
+    http::{self, AppState, SharedState, auth, panics},
+    settings::Settings,
+    shutdown,
+    telemetry,
+};
+
+/// Runs the service until it is told to stop.
+///
+/// # Errors
+/// [`StartError`] where it could not start.
+pub fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
+    let _log = telemetry::start_log(&settings)?;
+    for warning in &settings.warnings {
+        tracing::warn!("{warning}");
+    }
+    let metrics = telemetry::start_metrics()?;
+    Ok(actix_rt::System::new().block_on(run(settings, metrics))?)
+}
+
+async fn run(settings: Settings, metrics: PrometheusHandle) -> Result<ExitCode, StartError> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let listener = listen(&settings)?;
+    let address = listener.local_addr().map_err(|source| StartError::Listen {
+        address: settings.server.host.clone(),
+        source,
+    })?;
+    let post_room = PostRoom::open(&settings, Arc::clone(&clock))?;
+    let backends = backends::relay_settings(&settings);
+    let workers = settings.server.workers;
+    let shared =
+        web::Data::new(post_room.shared_state(&settings, metrics, format!("http://{address}")));
+    maintenance::start(&settings, &shared);
+    let state = shared.clone();
+    let server = HttpServer::new(move || {
+        let forwarder = backends.forwarder(&state);
+        let app_state = AppState { shared: state.clone(), forwarder };
+        App::new()
+            .app_data(state.clone())
+            .app_data(web::Data::new(app_state))
+            .configure(http::routes)
+            .wrap(from_fn(auth::check))
+            .wrap(from_fn(panics::catch))
+    });
+    let server = tune(server)
+        .workers(workers)
+        .listen(listener)
+        .map_err(|source| StartError::Listen { address: address.to_string(), source })?
+        .run();
+    let metrics_server = listen_for_metrics(&settings, &shared)?;
+    announce(&settings, &shared);
+    Ok(shutdown::run_until_stopped(server, metrics_server, post_room, &shared).await)
+}
+
+/// Small answers leave at once (actix-web leaves Nagle's algorithm on), heads and idle
+/// connections are bounded, and signals are ours.
+fn tune<F, I, S, B>(server: HttpServer<F, I, S, B>) -> HttpServer<F, I, S, B>
+where
+    F: Fn() -> I + Send + Clone + 'static,
+    I: actix_web::dev::IntoServiceFactory<S, actix_web::dev::Request> + 'static,
+    S: actix_web::dev::ServiceFactory<
+            actix_web::dev::Request,
+            Config = actix_web::dev::AppConfig,
+            InitError = (),
+        > + 'static,
+    S::Error: Into<actix_web::Error> + 'static,
+    S::Response: Into<actix_web::HttpResponse<B>> + 'static,
+    <S::Service as actix_web::dev::Service<actix_web::dev::Request>>::Future: 'static,
+    S::Service: 'static,
+    B: actix_web::body::MessageBody + 'static,
+{
+    server
+        .tcp_nodelay(true)
+        .backlog(1024)
+        .keep_alive(shutdown::KEEP_ALIVE)
+        .client_request_timeout(shutdown::HEAD_TIMEOUT)
+        .shutdown_timeout(shutdown::HTTP_GRACE.as_secs())
+        .disable_signals()
+}
+
+fn listen(settings: &Settings) -> Result<TcpListener, StartError> {
+    let server = &settings.server;
+    let host = server.host.trim_start_matches('[').trim_end_matches(']');
+    bind((host, server.port)).map_err(|source| StartError::Listen {
+        address: format!("{}:{}", server.host, server.port),
+        source,
+    })
+}
+
+fn bind(address: impl std::net::ToSocketAddrs) -> std::io::Result<TcpListener> {
+    TcpListener::bind(address)
+}
+
+fn listen_for_metrics(
+    settings: &Settings,
+    shared: &web::Data<SharedState>,
+) -> Result<Option<actix_web::dev::Server>, StartError> {
+    let Some(address) = settings.metrics.listen else {
+        return Ok(None);
+    };
+    let refused = |source| StartError::Listen { address: address.to_string(), source };
+    let shared = shared.clone();
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(shared.clone())
+            .route("/metrics", web::get().to(http::metrics::show_alone))
+    });
+    let server = server.workers(1).disable_signals().bind(address).map_err(refused)?;
+    Ok(Some(server.run()))
+}
+
+fn announce(settings: &Settings, shared: &SharedState) {
+    tracing::info!(
+        endpoint = shared.endpoint,
+        inbox = %settings.mailbox.inbox.display(),
+        store = %settings.store.path.display(),
+        backend_url = settings.backend.as_ref().map_or("", |backend| backend.url.as_str()),
+        workers = settings.server.workers,
+        api_key_auth = if settings.server.key.is_some() || !settings.keys.is_empty() { "enabled" } else { "disabled" },
+        "postroom listens"
+    );
+}

@@ -1,0 +1,131 @@
+//! Who is asking, and what they may do.
+//!
+//! A missing key is answered 401 and counts for nothing; a wrong one counts against its address;
+//! a right one always passes. Without any configured key, credentials are ignored.
+
+mod attempts;
+mod keys;
+
+use std::{
+    net::IpAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use actix_web::{
+    Error, HttpMessage,
+    body::MessageBody,
+    dev::{ServiceRequest, ServiceResponse},
+    http::header,
+    middleware::Next,
+    web,
+};
+use postroom_actors::ports::Clock;
+
+pub use self::keys::{Caller, Keys};
+use self::attempts::{Attempts, Verdict};
+use super::{SharedState, error::ApiError};
+use crate::settings::Role;
+
+/// Paths that tell nothing worth a key: probes of whoever runs the machine.
+const OPEN_PATHS: [&str; 2] = ["/healthz", "/readyz"];
+
+/// The keys, and what is known of addresses that tried wrong ones.
+pub struct Door {
+    keys: Keys,
+    trusted_proxies: Vec<IpAddr>,
+    attempts: Mutex<Attempts>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Door {
+    /// A door that these keys open.
+    pub fn new(keys: Keys, trusted_proxies: Vec<IpAddr>, clock: Arc<dyn Clock>) -> Self {
+        Self { keys, trusted_proxies, attempts: Mutex::default(), clock }
+    }
+
+    async fn let_in(&self, request: &ServiceRequest) -> Result<Caller, ApiError> {
+        if self.keys.is_empty() {
+            return Ok(Caller::anyone());
+        }
+        let key = bearer(request).ok_or_else(ApiError::unauthorized)?;
+        if let Some(caller) = self.keys.find(key) {
+            return Ok(caller);
+        }
+        let verdict = self.client_address(request).map_or(Verdict::Refuse, |address| {
+            let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
+            attempts.wrong_key(address, self.clock.now())
+        });
+        refuse(verdict).await
+    }
+
+    /// The peer, or whom a trusted proxy names: the last of `X-Forwarded-For` that is not one too.
+    fn client_address(&self, request: &ServiceRequest) -> Option<IpAddr> {
+        let peer = request.peer_addr()?.ip().to_canonical();
+        if !self.trusted_proxies.contains(&peer) {
+            return Some(peer);
+        }
+        let named = request
+            .headers()
+            .get_all(header::X_FORWARDED_FOR)
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .filter_map(|address| address.trim().parse::<IpAddr>().ok())
+            .map(|address| address.to_canonical())
+            .filter(|address| !self.trusted_proxies.contains(address))
+            .last();
+        Some(named.unwrap_or(peer))
+    }
+}
+
+async fn refuse(verdict: Verdict) -> Result<Caller, ApiError> {
+    match verdict {
+        Verdict::Refuse => Err(ApiError::unauthorized()),
+        Verdict::RefuseAfter(delay) => {
+            tokio::time::sleep(delay).await;
+            Err(ApiError::unauthorized())
+        }
+        Verdict::Locked { retry_after_s } => Err(ApiError::too_many_wrong_keys(retry_after_s)),
+    }
+}
+
+/// Lets a request pass, or answers in its place. The handler finds the [`Caller`] with it.
+///
+/// # Errors
+/// 401 and 429 as [`ApiError`].
+pub async fn check(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    if !OPEN_PATHS.contains(&request.path())
+        && let Some(state) = request.app_data::<web::Data<SharedState>>()
+    {
+        let state = web::Data::clone(state);
+        let caller = state.door.let_in(&request).await?;
+        request.extensions_mut().insert(caller);
+    }
+    next.call(request).await
+}
+
+/// Refuses callers whose role is below `role`.
+///
+/// # Errors
+/// 403 naming the role.
+pub fn require(request: &actix_web::HttpRequest, role: Role) -> Result<(), ApiError> {
+    let allowed = request.extensions().get::<Caller>().is_some_and(|caller| caller.may(role));
+    if allowed { Ok(()) } else { Err(ApiError::forbidden(keys::role_name(role))) }
+}
+
+fn bearer(request: &ServiceRequest) -> Option<&str> {
+    let mut values = request.headers().get_all(header::AUTHORIZATION);
+    let value = values.next()?.to_str().ok()?;
+    if values.next().is_some() {
+        return None;
+    }
+    let (scheme, key) = value.split_once(' ')?;
+    let key = key.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !key.is_empty()).then_some(key)
+}
+
+/// The longest that a refusal is held back.
+const LONGEST_DELAY: Duration = Duration::from_secs(1);

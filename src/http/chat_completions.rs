@@ -1,0 +1,191 @@
+//! `POST /v1/chat/completions`: keeps the message, relays it where there is a backend, answers.
+
+mod answer;
+
+use std::{future::Future, sync::Arc};
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::header::HeaderMap,
+    web::{self, Payload},
+};
+use bytes::Bytes;
+use chrono::{DateTime, TimeDelta, Utc};
+use postroom_actors::{
+    domain::{
+        envelope::Envelope,
+        request::{self, HeaderHints, RequestFacts},
+        routing::Route,
+    },
+    router::{Accept, AcceptError, Accepted},
+};
+use tokio::{sync::oneshot, time::Instant};
+
+use self::answer::Mailbox;
+use super::{AppState, SharedState, auth, body, error::ApiError};
+use crate::{
+    forwarding::{RelayAnswer, RelayJob},
+    settings::Role,
+};
+
+/// A message that has been read and is about to be accepted.
+struct Incoming {
+    facts: RequestFacts,
+    envelope: Envelope,
+    traceparent: Option<String>,
+}
+
+/// Takes a chat request in.
+///
+/// # Errors
+/// 400 for what is not JSON, 404 for an unknown agent, 408 and 413 for the body, 503 with
+/// `Retry-After` where there is no room or the store cannot write.
+#[utoipa::path(
+    post,
+    path = "/v1/chat/completions",
+    request_body(content = Object, description = "Any JSON; an OpenAI chat request as a rule"),
+    responses(
+        (status = 200, description = "An OpenAI chat completion, or its events with `stream: true`"),
+        (status = 400, body = super::error::ErrorBody),
+        (status = 401, body = super::error::ErrorBody),
+        (status = 403, body = super::error::ErrorBody),
+        (status = 404, body = super::error::ErrorBody),
+        (status = 408, body = super::error::ErrorBody),
+        (status = 413, body = super::error::ErrorBody),
+        (status = 415, body = super::error::ErrorBody),
+        (status = 429, body = super::error::ErrorBody),
+        (status = 503, body = super::error::ErrorBody),
+    )
+)]
+pub async fn create(
+    state: web::Data<AppState>,
+    request: HttpRequest,
+    payload: Payload,
+) -> Result<HttpResponse, ApiError> {
+    auth::require(&request, Role::Client)?;
+    let arrived = Instant::now();
+    let shared = &state.shared;
+    let body = body::read(&request, payload, shared.body_limits).await?;
+    let incoming = read(shared, &request, body)?;
+    if shared.stopping.has_begun() {
+        return Err(ApiError::stopping());
+    }
+    let outcome = match &state.forwarder {
+        Some(forwarder) => relay(shared, forwarder, incoming).await,
+        None => keep(shared, incoming).await,
+    };
+    let label = if outcome.is_ok() { "accepted" } else { "refused" };
+    metrics::counter!("postroom_requests_total", "route" => "mailbox", "outcome" => label)
+        .increment(1);
+    metrics::histogram!("postroom_request_duration_seconds", "route" => "mailbox")
+        .record(arrived.elapsed().as_secs_f64());
+    outcome
+}
+
+/// Understands a request and finds who gets it.
+fn read(shared: &SharedState, request: &HttpRequest, body: Bytes) -> Result<Incoming, ApiError> {
+    let headers = request.headers();
+    let hints = HeaderHints {
+        channel: text(headers, "x-openclaw-message-channel"),
+        affinity: text(headers, "session_id"),
+    };
+    let facts = request::read_request(&body, hints).inspect_err(|error| {
+        tracing::warn!(path = request.path(), %error, "invalid_json");
+    })?;
+    let agent = text(headers, "x-openclaw-agent-id").or_else(|| text(headers, "x-openclaw-agent"));
+    let Route::Mailbox = shared.routing.route(agent, facts.model.as_deref())? else {
+        return Err(ApiError::unknown_model(facts.model.as_deref().unwrap_or_default()));
+    };
+    let received_at = shared.clock.now();
+    let envelope = Envelope {
+        id: shared.ids.message_id(received_at),
+        received_at,
+        context_id: facts.context_id.clone(),
+        prompt: facts.prompt.clone(),
+        body,
+    };
+    let traceparent = text(headers, "traceparent").map(str::to_owned);
+    Ok(Incoming { facts, envelope, traceparent })
+}
+
+/// Without a backend: accepted, and answered at once.
+async fn keep(shared: &SharedState, incoming: Incoming) -> Result<HttpResponse, ApiError> {
+    let Incoming { facts, envelope, .. } = incoming;
+    let mailbox = Mailbox::of(shared, &facts, &envelope);
+    accept(shared, &facts, envelope, None).await?;
+    Ok(mailbox.answer())
+}
+
+/// With a backend: on its way upstream while it is being committed.
+async fn relay(
+    shared: &SharedState,
+    forwarder: &crate::forwarding::Forwarder,
+    incoming: Incoming,
+) -> Result<HttpResponse, ApiError> {
+    let Incoming { facts, envelope, traceparent } = incoming;
+    let mailbox = Mailbox::of(shared, &facts, &envelope);
+    let (message, body) = (envelope.id, envelope.body.clone());
+    let reply_due = reply_due(shared, envelope.received_at);
+    let accepted = accept(shared, &facts, envelope, Some(reply_due));
+    let job = RelayJob {
+        message,
+        body,
+        context_id: facts.context_id,
+        model: facts.model,
+        stream: facts.stream,
+        traceparent,
+        accepted: Box::pin(accepted),
+    };
+    match forwarder.relay(job).await {
+        RelayAnswer::NotAccepted(error) => Err(error),
+        RelayAnswer::NoReply => Ok(mailbox.answer()),
+        RelayAnswer::Reply { status, content_type, body } => {
+            Ok(mailbox.reply(status, content_type, body))
+        }
+    }
+}
+
+/// Hands a message to the router. The message is on its way when this returns: dropping the
+/// future takes nothing back.
+fn accept(
+    shared: &SharedState,
+    facts: &RequestFacts,
+    envelope: Envelope,
+    reply_due: Option<DateTime<Utc>>,
+) -> impl Future<Output = Result<Accepted, ApiError>> + use<> {
+    let handed_over = hand_over(shared, facts, envelope, reply_due);
+    let began = Instant::now();
+    async move {
+        // A router that ends without an answer may or may not have kept it: not accepted.
+        let accepted = handed_over?.await.map_err(|_gone| AcceptError::Busy)??;
+        metrics::histogram!("postroom_accept_duration_seconds")
+            .record(began.elapsed().as_secs_f64());
+        Ok(accepted)
+    }
+}
+
+fn hand_over(
+    shared: &SharedState,
+    facts: &RequestFacts,
+    envelope: Envelope,
+    reply_due: Option<DateTime<Utc>>,
+) -> Result<oneshot::Receiver<Result<Accepted, AcceptError>>, ApiError> {
+    let Ok(permit) = Arc::clone(&shared.permits).try_acquire_owned() else {
+        metrics::counter!("postroom_requests_refused_total", "reason" => "busy").increment(1);
+        return Err(ApiError::busy());
+    };
+    let continues =
+        facts.continues_tool_loop.then(|| request::new_tool_messages(&envelope.body));
+    let (reply, answer) = oneshot::channel();
+    shared.router.try_deliver(Accept { envelope, reply_due, continues, reply, permit })?;
+    Ok(answer)
+}
+
+fn reply_due(shared: &SharedState, received_at: DateTime<Utc>) -> DateTime<Utc> {
+    let wait = TimeDelta::from_std(shared.answers.reply_wait).unwrap_or(TimeDelta::MAX);
+    received_at.checked_add_signed(wait).unwrap_or(DateTime::<Utc>::MAX_UTC)
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}

@@ -1,0 +1,86 @@
+//! What the client of a mailbox is told.
+
+use actix_web::{
+    HttpResponse, HttpResponseBuilder,
+    http::{StatusCode, header},
+};
+use postroom_actors::domain::{
+    completion::{Completion, MAILBOX_MODEL},
+    envelope::Envelope,
+    request::RequestFacts,
+};
+use uuid::Uuid;
+
+use crate::{forwarding::RelayBody, http::SharedState, settings::Acknowledge};
+
+/// The mailbox's own answer to one request.
+pub(super) struct Mailbox {
+    id: Uuid,
+    created_s: i64,
+    content: String,
+    stream: bool,
+    include_usage: bool,
+}
+
+impl Mailbox {
+    /// The answer to this request.
+    pub(super) fn of(shared: &SharedState, facts: &RequestFacts, envelope: &Envelope) -> Self {
+        let acknowledges = match shared.answers.acknowledge {
+            Acknowledge::Always => true,
+            Acknowledge::OpenClaw => facts.is_present_openclaw,
+            Acknowledge::Never => false,
+        };
+        Self {
+            id: envelope.id.as_uuid(),
+            created_s: envelope.received_at.timestamp(),
+            content: acknowledges
+                .then(|| shared.answers.acknowledgement.clone())
+                .unwrap_or_default(),
+            stream: facts.stream,
+            include_usage: facts.include_usage,
+        }
+    }
+
+    /// A completion that says nothing, or thanks.
+    pub(super) fn answer(&self) -> HttpResponse {
+        let completion = self.completion();
+        if self.stream {
+            return events(StatusCode::OK).body(completion.to_events(self.include_usage));
+        }
+        HttpResponse::Ok().content_type("application/json").body(completion.to_json())
+    }
+
+    /// The backend's answer, as it comes.
+    pub(super) fn reply(
+        &self,
+        status: u16,
+        content_type: Option<String>,
+        body: RelayBody,
+    ) -> HttpResponse {
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
+        let content_type = content_type.unwrap_or_else(|| "application/json".to_owned());
+        if content_type.starts_with("text/event-stream") {
+            return events(status).streaming(body);
+        }
+        HttpResponse::build(status).content_type(content_type).streaming(body)
+    }
+
+    fn completion(&self) -> Completion<'_> {
+        Completion {
+            id: self.id,
+            created_s: self.created_s,
+            model: MAILBOX_MODEL,
+            content: &self.content,
+        }
+    }
+}
+
+/// An answer of server-sent events that no proxy on the way may hold back or change.
+fn events(status: StatusCode) -> HttpResponseBuilder {
+    let mut response = HttpResponse::build(status);
+    response
+        .content_type("text/event-stream")
+        .insert_header((header::CACHE_CONTROL, "no-cache, no-transform"))
+        .insert_header(("X-Accel-Buffering", "no"));
+    response
+}

@@ -1,0 +1,110 @@
+//! Whether the service lives, is ready, and how its parts are.
+
+use std::time::Duration;
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use postroom_actors::lifecycle::{ActorStatus, GetStatus};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{AppState, SharedState};
+
+/// `GET /health`
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Health {
+    /// Whether the service can accept messages.
+    pub ok: bool,
+    /// Where it listens.
+    pub endpoint: String,
+    /// The manager agent's state; none runs in this version.
+    pub manager: Option<String>,
+    /// The version of the program.
+    pub version: &'static str,
+    /// The actors.
+    #[schema(value_type = Vec<Object>)]
+    pub actors: Vec<ActorStatus>,
+}
+
+/// `GET /readyz`
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Readiness {
+    /// Whether new messages are accepted.
+    pub ready: bool,
+    /// What keeps it from being ready, in words for an operator.
+    pub problems: Vec<String>,
+}
+
+/// How long an actor or the store may take to answer a probe.
+const PROBE_DEADLINE: Duration = Duration::from_secs(2);
+
+/// How the service and its actors are.
+#[utoipa::path(get, path = "/health", responses((status = 200, body = Health)))]
+pub async fn health(state: web::Data<AppState>, _: HttpRequest) -> HttpResponse {
+    let shared = &state.shared;
+    let actors = statuses(shared).await;
+    let ok = !shared.stopping.has_begun() && actors.iter().all(|actor| actor.state == "ok");
+    HttpResponse::Ok().json(Health {
+        ok,
+        endpoint: shared.endpoint.clone(),
+        manager: None,
+        version: env!("CARGO_PKG_VERSION"),
+        actors,
+    })
+}
+
+/// Whether the process answers at all.
+#[utoipa::path(get, path = "/healthz", responses((status = 200, description = "it lives")))]
+pub async fn live() -> HttpResponse {
+    HttpResponse::Ok().json(serde_json::json!({ "ok": true }))
+}
+
+/// Whether new messages are accepted: asks the store to write and the actors to answer.
+#[utoipa::path(get, path = "/readyz", responses(
+    (status = 200, body = Readiness), (status = 503, body = Readiness)))]
+pub async fn ready(state: web::Data<AppState>) -> HttpResponse {
+    let problems = problems(&state.shared).await;
+    let ready = problems.is_empty();
+    let mut response =
+        if ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
+    response.json(Readiness { ready, problems })
+}
+
+async fn problems(shared: &SharedState) -> Vec<String> {
+    let mut problems = Vec::new();
+    if shared.stopping.has_begun() {
+        problems.push("the service is stopping".to_owned());
+    }
+    match tokio::time::timeout(PROBE_DEADLINE, shared.store.probe()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => problems.push(format!("store: {error}")),
+        Err(_) => problems.push("store: no commit within 2 s".to_owned()),
+    }
+    for actor in statuses(shared).await {
+        if actor.state != "ok" {
+            problems.push(format!("{}: {}", actor.actor, actor.state));
+        }
+    }
+    problems
+}
+
+async fn statuses(shared: &SharedState) -> Vec<ActorStatus> {
+    let router = shared.router.ask(GetStatus, PROBE_DEADLINE).await;
+    let inbox_writer = shared.inbox_writer.ask(GetStatus, PROBE_DEADLINE).await;
+    let backend_relay = shared.backend_relay.ask(GetStatus, PROBE_DEADLINE).await;
+    let named = [
+        (shared.router.name(), router),
+        (shared.inbox_writer.name(), inbox_writer),
+        (shared.backend_relay.name(), backend_relay),
+    ];
+    named
+        .into_iter()
+        .map(|(actor, status)| {
+            status.unwrap_or_else(|error| ActorStatus {
+                actor,
+                waiting: 0,
+                oldest_waiting_ms: None,
+                state: error.to_string(),
+            })
+        })
+        .collect()
+}

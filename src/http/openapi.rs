@@ -1,0 +1,41 @@
+//! The OpenAPI document, generated from the handlers.
+
+use actix_web::HttpResponse;
+use utoipa::OpenApi;
+
+use super::{chat_completions, error, health, metrics, models};
+
+/// What the service offers, as OpenAPI 3.1.
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Postroom", description = "An actor-based message broker for AI agents"),
+    paths(
+        chat_completions::create,
+        models::list,
+        models::retrieve,
+        health::health,
+        health::live,
+        health::ready,
+        metrics::show,
+    ),
+    components(schemas(error::ErrorBody, error::ErrorDetail)),
+    modifiers(&BearerKey),
+    security(("bearer" = []))
+)]
+pub struct Document;
+
+struct BearerKey;
+
+impl utoipa::Modify for BearerKey {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+        let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("bearer", scheme);
+    }
+}
+
+/// The document.
+pub async fn show() -> HttpResponse {
+    HttpResponse::Ok().json(Document::openapi())
+}

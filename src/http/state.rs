@@ -1,0 +1,97 @@
+//! What handlers work with.
+
+use std::{
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use chrono::{DateTime, Utc};
+use metrics_exporter_prometheus::PrometheusHandle;
+use postroom_actors::{
+    backend_relay::BackendRelay,
+    delivery::Mailbox,
+    domain::routing::RoutingTable,
+    inbox_writer::InboxWriter,
+    ports::{Clock, IdSource, MessageStore},
+    router::Router,
+};
+use tokio::sync::Semaphore;
+
+use super::{auth::Door, body::BodyLimits};
+use crate::{forwarding::Forwarder, settings::Acknowledge};
+
+/// What all workers share.
+pub struct SharedState {
+    /// Checks keys.
+    pub door: Door,
+    /// One permit for each message that is being accepted.
+    pub permits: Arc<Semaphore>,
+    /// Bounds on bodies.
+    pub body_limits: BodyLimits,
+    /// Who gets a request.
+    pub routing: RoutingTable,
+    /// Accepts messages.
+    pub router: Mailbox<Router>,
+    /// Writes inbox files.
+    pub inbox_writer: Mailbox<InboxWriter>,
+    /// Admits relays.
+    pub backend_relay: Mailbox<BackendRelay>,
+    /// Asked whether it can write.
+    pub store: Arc<dyn MessageStore>,
+    /// Wall-clock time.
+    pub clock: Arc<dyn Clock>,
+    /// Makes message ids.
+    pub ids: Arc<dyn IdSource>,
+    /// How the mailbox answers.
+    pub answers: Answers,
+    /// When the service began, for the local model's `created`.
+    pub started_at: DateTime<Utc>,
+    /// Renders the metrics.
+    pub metrics: PrometheusHandle,
+    /// Whether `/metrics` has a listener of its own.
+    pub metrics_elsewhere: bool,
+    /// Our own address, for `/health`.
+    pub endpoint: String,
+    /// Set when the service begins to stop.
+    pub stopping: Stopping,
+}
+
+/// How the mailbox answers.
+#[derive(Debug, Clone)]
+pub struct Answers {
+    /// Who gets the acknowledgement.
+    pub acknowledge: Acknowledge,
+    /// The acknowledgement.
+    pub acknowledgement: String,
+    /// How long an item waits for a reply; the relay may go on.
+    pub reply_wait: Duration,
+}
+
+/// Whether the service is about to stop: nothing new is accepted then.
+#[derive(Debug, Clone, Default)]
+pub struct Stopping(Arc<AtomicBool>);
+
+impl Stopping {
+    /// From now on.
+    pub fn begin(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it has begun.
+    pub fn has_begun(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// What one worker thread has of its own: the client for backends is not shared between threads.
+#[derive(Clone)]
+pub struct AppState {
+    /// What all workers share.
+    pub shared: actix_web::web::Data<SharedState>,
+    /// Relays to the backend; `None`: messages are only kept.
+    pub forwarder: Option<Rc<Forwarder>>,
+}

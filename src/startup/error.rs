@@ -1,0 +1,40 @@
+//! Why the service could not start, and the exit code that says so.
+
+use std::io;
+
+use postroom_actors::ports::InboxError;
+use thiserror::Error;
+
+use crate::adapters::store_sqlite::OpenError;
+
+/// The service could not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The store cannot be used.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// The inbox folder cannot be used.
+    #[error(transparent)]
+    Inbox(#[from] InboxError),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {source}; choose another `server.host` or `server.port`")]
+    Listen {
+        /// What was asked for.
+        address: String,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Exit codes after sysexits(3).
+impl StartError {
+    /// 75 for a store in use, 65 for one of a newer version, 78 for a wrong inbox, 74 for disks, 1 for addresses.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Store(error) => error.exit_code(),
+            Self::Inbox(_) => 74,
+            Self::Listen { .. } => 1,
+        }
+    }
+}

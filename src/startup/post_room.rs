@@ -1,0 +1,171 @@
+//! Store, inbox and actors: everything behind the HTTP surface.
+
+use std::{path::Path, sync::Arc};
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use postroom_actors::{
+    backend_relay::{BackendRelay, BackendRelayParts},
+    delivery::Mailbox,
+    domain::{circuit::CircuitSettings, compaction::Compaction, inbox_item::ItemExtras},
+    inbox_writer::{InboxWriter, InboxWriterParts},
+    lifecycle,
+    ports::{Clock, InboxStore, MessageStore},
+    router::{Router, RouterParts},
+};
+use tokio::sync::Semaphore;
+
+use super::{StartError, backends};
+use crate::{
+    adapters::{
+        inbox_files::InboxFiles,
+        store_sqlite::{SqliteStore, StoreLimits},
+        system_clock::UuidSource,
+    },
+    http::{
+        SharedState,
+        auth::{Door, Keys},
+        body::BodyLimits,
+        state::{Answers, Stopping},
+    },
+    settings::{Compact, MailboxSettings, Settings},
+};
+
+/// The broker, running.
+pub struct PostRoom {
+    /// The truth.
+    pub store: Arc<SqliteStore>,
+    /// Accepts.
+    pub router: Mailbox<Router>,
+    /// Writes inbox files.
+    pub inbox_writer: Mailbox<InboxWriter>,
+    /// Admits relays.
+    pub backend_relay: Mailbox<BackendRelay>,
+    clock: Arc<dyn Clock>,
+}
+
+impl PostRoom {
+    /// Opens store and inbox, and starts the actors on this thread's arbiter.
+    pub(super) fn open(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+        let store = open_store(&settings.store.path, &settings.mailbox.inbox, &clock)?;
+        let inbox = Arc::new(InboxFiles::open(settings.mailbox.inbox.clone())?);
+        let post_room = Self {
+            store: Arc::new(store),
+            router: Mailbox::new("router"),
+            inbox_writer: Mailbox::new("inbox_writer"),
+            backend_relay: Mailbox::new("backend_relay"),
+            clock,
+        };
+        post_room.start_router(settings, inbox.clone());
+        post_room.start_inbox_writer(&settings.mailbox, inbox);
+        post_room.start_backend_relay(settings);
+        Ok(post_room)
+    }
+
+    fn start_router(&self, settings: &Settings, inbox: Arc<dyn InboxStore>) {
+        let parts = RouterParts {
+            compaction: compaction(settings.mailbox.compact),
+            store: self.store.clone(),
+            inbox,
+            inbox_writer: self.inbox_writer.clone(),
+            depth: self.router.depth(),
+            in_flight: settings.limits.in_flight,
+        };
+        self.keep_running(&self.router, move || Router::new(parts.clone()));
+    }
+
+    fn start_inbox_writer(&self, mailbox: &MailboxSettings, inbox: Arc<dyn InboxStore>) {
+        let parts = InboxWriterParts {
+            batch_window: mailbox.batch_window,
+            extras: Arc::new(extras(mailbox)),
+            store: self.store.clone(),
+            inbox,
+            router: self.router.clone(),
+            clock: Arc::clone(&self.clock),
+            depth: self.inbox_writer.depth(),
+        };
+        self.keep_running(&self.inbox_writer, move || InboxWriter::new(parts.clone()));
+    }
+
+    fn start_backend_relay(&self, settings: &Settings) {
+        let parts = BackendRelayParts {
+            store: self.store.clone(),
+            inbox_writer: self.inbox_writer.clone(),
+            clock: Arc::clone(&self.clock),
+            backends: backends::configs(settings),
+            circuits: CircuitSettings::default(),
+            depth: self.backend_relay.depth(),
+        };
+        self.keep_running(&self.backend_relay, move || BackendRelay::new(parts.clone()));
+    }
+
+    fn keep_running<A, F>(&self, mailbox: &Mailbox<A>, make: F)
+    where
+        A: actix::Actor<Context = actix::Context<A>>,
+        F: FnMut() -> A + 'static,
+    {
+        let running = lifecycle::keep_running(mailbox.clone(), Arc::clone(&self.clock), make);
+        actix_rt::spawn(running);
+    }
+
+    /// What the handlers work with.
+    pub(super) fn shared_state(
+        &self,
+        settings: &Settings,
+        metrics: PrometheusHandle,
+        endpoint: String,
+    ) -> SharedState {
+        let trusted = settings.server.trusted_proxies.clone();
+        let limits = &settings.limits;
+        SharedState {
+            door: Door::new(Keys::new(settings), trusted, Arc::clone(&self.clock)),
+            permits: Arc::new(Semaphore::new(limits.in_flight)),
+            body_limits: BodyLimits { size: limits.body, idle: limits.body_idle },
+            routing: Default::default(),
+            router: self.router.clone(),
+            inbox_writer: self.inbox_writer.clone(),
+            backend_relay: self.backend_relay.clone(),
+            store: Arc::clone(&self.store) as Arc<dyn MessageStore>,
+            clock: Arc::clone(&self.clock),
+            ids: Arc::new(UuidSource::default()),
+            answers: answers(&settings.mailbox),
+            started_at: self.clock.now(),
+            metrics,
+            metrics_elsewhere: settings.metrics.listen.is_some(),
+            endpoint,
+            stopping: Stopping::default(),
+        }
+    }
+}
+
+fn open_store(
+    folder: &Path,
+    inbox: &Path,
+    clock: &Arc<dyn Clock>,
+) -> Result<SqliteStore, StartError> {
+    let limits = StoreLimits::default();
+    Ok(SqliteStore::open(folder, inbox, Arc::clone(clock), limits)?)
+}
+
+const fn compaction(compact: Compact) -> Compaction {
+    match compact {
+        Compact::Seed => Compaction::Seed,
+        Compact::KeepMessage => Compaction::KeepMessage,
+        Compact::Off => Compaction::Off,
+    }
+}
+
+fn extras(mailbox: &MailboxSettings) -> ItemExtras {
+    let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    ItemExtras {
+        instruction: given(&mailbox.instruction),
+        skill_path: given(&mailbox.openclaw_message_cli_skill_path),
+    }
+}
+
+fn answers(mailbox: &MailboxSettings) -> Answers {
+    Answers {
+        acknowledge: mailbox.acknowledge,
+        acknowledgement: mailbox.acknowledgement.clone(),
+        reply_wait: mailbox.reply_wait,
+    }
+}

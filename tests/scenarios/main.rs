@@ -1,0 +1,21 @@
+//! Scenarios through the real binary: what a user would see, over HTTP, signals and files.
+
+mod auth;
+mod bad_input;
+mod clients_openai_js;
+mod clients_openai_python;
+mod clients_openclaw;
+mod commands;
+mod crash_loop;
+mod differential;
+mod durability;
+mod full_disk;
+mod inbox;
+mod models;
+mod openclaw_forms;
+mod overload;
+mod relay;
+mod restart;
+mod shutdown;
+mod slow_clients;
+mod support;

@@ -1,0 +1,25 @@
+//! Waiting for something to become true, with a deadline.
+
+use std::{fmt::Debug, time::Duration};
+
+/// How long a test waits for what should happen within milliseconds.
+pub const DEADLINE: Duration = Duration::from_secs(20);
+
+const POLL: Duration = Duration::from_millis(5);
+
+/// Waits until `look` gives what `is_good` accepts, and returns it; a failure prints the last look.
+pub async fn until<T: Debug>(
+    what: &str,
+    mut look: impl FnMut() -> T,
+    is_good: impl Fn(&T) -> bool,
+) -> T {
+    let deadline = tokio::time::Instant::now() + DEADLINE;
+    loop {
+        let seen = look();
+        if is_good(&seen) {
+            return seen;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "never saw {what}; last: {seen:?}");
+        tokio::time::sleep(POLL).await;
+    }
+}
