@@ -3,10 +3,44 @@
 use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use postroom_actors::domain::ids::AgentId;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+mod check;
+pub mod duration;
+mod environment;
+mod flags;
+mod layers;
+mod legacy_conf;
+mod load;
+mod locate;
+mod problem;
+pub mod raw;
+pub mod reference;
+pub mod schema;
+mod secret_files;
+mod shape;
+pub mod show;
+pub mod size;
+mod toml_file;
+mod validate;
+
+#[cfg(test)]
+mod tests;
+
+pub use flags::Flags;
+pub use load::{Loaded, Sources, load, load_with_sources};
+pub use locate::home;
+pub use problem::{ConfigError, Problem};
 
 /// Everything the service is told by its files, environment and flags.
 #[derive(Debug, Clone)]
 pub struct Settings {
+    /// The folder for what is ours: `--base-dir`, `POSTROOM_HOME`, `~/.ai_agent_proxy` where it
+    /// exists, `~/.postroom`.
+    pub home: PathBuf,
+    /// The configuration file that was read.
+    pub config_file: Option<PathBuf>,
     /// Which kind of configuration this came from; decides the words of the logs.
     pub origin: Origin,
     /// The listener.
@@ -45,7 +79,8 @@ pub enum Origin {
 }
 
 /// A value that is never shown: not in logs, not in errors, not by `config show`.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
 pub struct Secret(Arc<str>);
 
 impl Secret {
@@ -63,6 +98,20 @@ impl Secret {
 impl fmt::Debug for Secret {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("Secret(…)")
+    }
+}
+
+impl JsonSchema for Secret {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Secret".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "minLength": 1, "writeOnly": true })
     }
 }
 
@@ -97,7 +146,8 @@ pub struct KeySettings {
 }
 
 /// What the holder of a key may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum Role {
     /// The OpenAI surface and its own messages.
     Client,
@@ -136,7 +186,8 @@ pub struct MailboxSettings {
 }
 
 /// `mailbox.compact`
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum Compact {
     /// Context id and prompt, as the predecessor 2.3.0.
     Seed,
@@ -147,9 +198,11 @@ pub enum Compact {
 }
 
 /// `mailbox.acknowledge`
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum Acknowledge {
     /// Only present OpenClaw releases, which take an empty answer for a failure.
+    #[serde(rename = "openclaw")]
     OpenClaw,
     /// Everyone.
     Always,
@@ -194,16 +247,19 @@ pub struct BackendSettings {
 }
 
 /// `backend.auth`
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum BackendAuth {
     /// `Authorization: Bearer`.
     Bearer,
     /// `X-Proxy-Token`.
+    #[serde(rename = "x-proxy-token")]
     ProxyToken,
 }
 
 /// `backend.on_disconnect`
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum OnDisconnect {
     /// Read on, so that the reply still reaches the inbox.
     Finish,
@@ -248,7 +304,8 @@ pub struct TelemetrySettings {
 }
 
 /// `telemetry.log_format`
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum LogFormat {
     /// Text in the predecessor's form, on a terminal, or as it was; JSON otherwise.
     Auto,

@@ -1,0 +1,94 @@
+//! `skills install`: writes what agents are given to read.
+
+use std::{
+    fs, io,
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context;
+
+use super::exit;
+use crate::settings::{Sources, home};
+
+/// The skills, by the name of their folder.
+pub(super) const SKILLS: [(&str, &str); 4] = [
+    (
+        "work-an-inbox",
+        include_str!("../../skills/work-an-inbox/SKILL.md"),
+    ),
+    (
+        "context-cache",
+        include_str!("../../skills/context-cache/SKILL.md"),
+    ),
+    (
+        "openclaw-outbound-message",
+        include_str!("../../skills/openclaw-outbound-message/SKILL.md"),
+    ),
+    (
+        "reply-to-a-peer",
+        include_str!("../../skills/reply-to-a-peer/SKILL.md"),
+    ),
+];
+
+enum Installed {
+    Written,
+    Unchanged,
+    KeptAsChanged,
+}
+
+/// Writes the skills into `dir`, or into `skills` in our folder.
+///
+/// A file that differs from ours is kept, unless `force` is set; then the exit code is 73.
+pub(super) fn install(
+    sources: &Sources,
+    dir: Option<PathBuf>,
+    force: bool,
+    output: &mut dyn Write,
+) -> anyhow::Result<u8> {
+    let dir = match dir {
+        Some(dir) => sources.working_dir.join(dir),
+        None => home(sources)?.join("skills"),
+    };
+    let mut code = exit::OK;
+    for (name, text) in SKILLS {
+        let file = dir.join(name).join("SKILL.md");
+        let shown = file.display();
+        let installed =
+            write_skill(&file, text, force).with_context(|| format!("cannot write `{shown}`"))?;
+        match installed {
+            Installed::Written => writeln!(output, "written: {shown}")?,
+            Installed::Unchanged => writeln!(output, "unchanged: {shown}")?,
+            Installed::KeptAsChanged => {
+                code = exit::CANNOT_CREATE;
+                writeln!(
+                    output,
+                    "kept, it was changed (overwrite with --force): {shown}"
+                )?;
+            }
+        }
+    }
+    let outbound = dir.join("openclaw-outbound-message").join("SKILL.md");
+    writeln!(
+        output,
+        "to name it in inbox files: mailbox.openclaw_message_cli_skill_path = {:?}",
+        outbound.display().to_string()
+    )?;
+    Ok(code)
+}
+
+fn write_skill(file: &Path, text: &str, force: bool) -> io::Result<Installed> {
+    match fs::read(file) {
+        Ok(old) if old == text.as_bytes() => return Ok(Installed::Unchanged),
+        Ok(_) if !force => return Ok(Installed::KeptAsChanged),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    if let Some(folder) = file.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let unfinished = file.with_extension("md.unfinished");
+    fs::write(&unfinished, text)?;
+    fs::rename(&unfinished, file)?;
+    Ok(Installed::Written)
+}

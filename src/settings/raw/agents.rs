@@ -1,0 +1,83 @@
+//! `[agents]`: known and typed, so that a file for the whole product is read.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::settings::{OnDisconnect, duration::DurationValue};
+
+/// `[agents]`
+#[derive(Clone, Default, Deserialize, JsonSchema)]
+pub struct RawAgents {
+    /// Turns at once, all agents together; 0: one a core.
+    pub max_turns: Option<u16>,
+    /// The agent that messages without a name go to.
+    pub default: Option<String>,
+    /// What holds for every agent that does not say otherwise.
+    #[serde(default)]
+    pub defaults: RawAgent,
+    /// One table an agent.
+    #[serde(flatten)]
+    pub named: BTreeMap<String, RawAgent>,
+}
+
+/// `[agents.defaults]` and `[agents.NAME]`
+#[derive(Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawAgent {
+    /// Program that runs a turn.
+    pub cli: Option<String>,
+    /// How that program is spoken to; empty: found from its name.
+    pub dialect: Option<String>,
+    /// How the agent gets its messages.
+    pub delivery: Option<DeliveryKind>,
+    /// Folder that turns run in.
+    pub working_dir: Option<PathBuf>,
+    /// Longest time for one turn.
+    pub turn_timeout: Option<DurationValue>,
+    /// Longest silence of a turn; 0: no limit.
+    pub idle_timeout: Option<DurationValue>,
+    /// Time between asking a turn to end and ending it.
+    pub grace: Option<DurationValue>,
+    /// Turns at once.
+    #[schemars(range(min = 1, max = 1024))]
+    pub concurrency: Option<u16>,
+    /// Messages that may wait.
+    #[schemars(range(min = 1, max = 1000000))]
+    pub queue: Option<u32>,
+    /// What becomes of a turn whose client has gone.
+    pub on_disconnect: Option<OnDisconnect>,
+    /// What the program may do.
+    pub permissions: Option<Permissions>,
+    /// Models that the agent may ask for; empty: all.
+    pub models: Option<Vec<String>>,
+    /// Its embeddings model; empty: as configured under `[embeddings]`.
+    pub embeddings_model: Option<String>,
+    /// Variables added to those that a turn is given.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// Turns that may fail before a message is given up.
+    #[schemars(range(min = 1, max = 1000))]
+    pub max_attempts: Option<u16>,
+}
+
+/// `agents.NAME.delivery`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum DeliveryKind {
+    /// A turn of its program.
+    Turn,
+    /// A file in its inbox.
+    Inbox,
+}
+
+/// `agents.NAME.permissions`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Permissions {
+    /// The program asks nobody.
+    Bypass,
+    /// The program stays in its sandbox.
+    Sandboxed,
+}

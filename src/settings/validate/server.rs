@@ -1,0 +1,187 @@
+//! `[server]` and `[keys.NAME]`: who may listen where, and who may ask.
+
+use std::{collections::BTreeMap, net::IpAddr, path::Path, thread};
+
+use postroom_actors::domain::ids::AgentId;
+
+use super::Checker;
+use crate::settings::{
+    KeySettings, Role, Secret, ServerSettings,
+    problem::shorten,
+    raw::{RawConfig, RawServer},
+};
+
+const SHORT_KEY: usize = 16;
+
+impl Checker<'_> {
+    /// The listener; `more_keys`: there are keys besides its own.
+    pub(super) fn server(&mut self, raw: &RawServer, more_keys: bool) -> ServerSettings {
+        self.refuse_tls("server.tls_cert", raw.tls_cert.as_deref());
+        self.refuse_tls("server.tls_key", raw.tls_key.as_deref());
+        self.warn_of_a_short_key("server.key", raw.key.as_ref());
+        let allow_unauthenticated = raw.allow_unauthenticated.unwrap_or_default();
+        let guarded = raw.key.is_some() || more_keys || allow_unauthenticated;
+        let written = raw.host.clone().unwrap_or_default();
+        ServerSettings {
+            host: self.host(&written, guarded),
+            port: raw.port.unwrap_or(7011),
+            key: raw.key.clone(),
+            workers: self.workers(raw.workers.unwrap_or_default()),
+            public_url: self.public_url(raw),
+            allow_unauthenticated,
+            trusted_proxies: self.trusted_proxies(raw),
+        }
+    }
+
+    fn refuse_tls(&mut self, key: &str, path: Option<&Path>) {
+        if path.is_some_and(|path| !path.as_os_str().is_empty()) {
+            self.refuse(
+                key,
+                "this version does not speak TLS itself; put a TLS proxy in front, on loopback",
+            );
+        }
+    }
+
+    fn host(&mut self, written: &str, guarded: bool) -> String {
+        const KEY: &str = "server.host";
+        let host = bare(written).to_owned();
+        if !is_host(&host) {
+            self.refuse(
+                KEY,
+                format!(
+                    "`{}` is neither an address nor a host name",
+                    shorten(written)
+                ),
+            );
+            return host;
+        }
+        if guarded || is_loopback(&host) {
+            return host;
+        }
+        if self.layers.is_told(KEY) {
+            self.refuse(KEY, format!(
+                "refusing to listen on `{host}` without a key: set `server.key` (`KEY`, `--key`), or listen on 127.0.0.1, \
+                 or allow it with `--allow-unauthenticated`"
+            ));
+            return host;
+        }
+        self.warnings.push(format!("no key is set: listening on 127.0.0.1 instead of {host}; set a key to be reached from outside"));
+        self.layers.resolve("server", "host", "127.0.0.1");
+        "127.0.0.1".to_owned()
+    }
+
+    fn workers(&mut self, written: u16) -> usize {
+        let cores = || thread::available_parallelism().map_or(1, usize::from);
+        let workers = if written == 0 {
+            cores()
+        } else {
+            usize::from(written)
+        };
+        self.layers
+            .resolve("server", "workers", i64::try_from(workers).unwrap_or(1));
+        workers
+    }
+
+    fn public_url(&mut self, raw: &RawServer) -> Option<String> {
+        let written = raw.public_url.as_deref().filter(|url| !url.is_empty())?;
+        self.url("server.public_url", written)
+    }
+
+    fn trusted_proxies(&mut self, raw: &RawServer) -> Vec<IpAddr> {
+        let mut proxies = Vec::new();
+        for text in raw.trusted_proxies.iter().flatten() {
+            match text.parse() {
+                Ok(address) => proxies.push(address),
+                Err(_) => self.refuse(
+                    "server.trusted_proxies",
+                    format!("expected IP addresses, found `{}`", shorten(text)),
+                ),
+            }
+        }
+        proxies
+    }
+
+    /// All named keys.
+    pub(super) fn keys(&mut self, raw: &RawConfig) -> BTreeMap<String, KeySettings> {
+        let mut keys: BTreeMap<String, KeySettings> = BTreeMap::new();
+        for (name, entry) in &raw.keys {
+            let at = |key: &str| format!("keys.{name}.{key}");
+            let Some(key) = entry.key.clone() else {
+                self.refuse(&at("key"), "the key is missing; set `key` or `key_file`");
+                continue;
+            };
+            self.warn_of_a_short_key(&at("key"), Some(&key));
+            let twice = keys
+                .iter()
+                .find(|(_, other)| other.key == key)
+                .map(|(other, _)| format!("keys.{other}"));
+            let main = (raw.server.key.as_ref() == Some(&key)).then(|| "server.key".to_owned());
+            if let Some(other) = twice.or(main) {
+                self.refuse(
+                    &at("key"),
+                    format!("is the same as `{other}`; each key belongs to one name"),
+                );
+            }
+            let role = entry.role.unwrap_or(Role::Client);
+            let agent = self.agent_of_key(&at("agent"), role, entry.agent.as_deref());
+            keys.insert(name.clone(), KeySettings { key, role, agent });
+        }
+        keys
+    }
+
+    fn agent_of_key(&mut self, at: &str, role: Role, written: Option<&str>) -> Option<AgentId> {
+        match (role, written.filter(|agent| !agent.is_empty())) {
+            (Role::Agent, Some(agent)) => AgentId::parse(agent)
+                .map_err(|error| self.refuse(at, error.to_string()))
+                .ok(),
+            (Role::Agent, None) => {
+                self.refuse(
+                    at,
+                    "a key with `role = \"agent\"` needs the id of its agent",
+                );
+                None
+            }
+            (_, Some(_)) => {
+                self.refuse(at, "is only for `role = \"agent\"`");
+                None
+            }
+            (_, None) => None,
+        }
+    }
+
+    fn warn_of_a_short_key(&mut self, name: &str, key: Option<&Secret>) {
+        if key.is_some_and(|key| key.expose().len() < SHORT_KEY) {
+            self.warnings.push(format!(
+                "`{name}` is shorter than {SHORT_KEY} bytes and can be guessed"
+            ));
+        }
+    }
+}
+
+/// A host without the brackets of an IPv6 address.
+pub(super) fn bare(host: &str) -> &str {
+    host.strip_prefix('[')
+        .and_then(|inner| inner.strip_suffix(']'))
+        .unwrap_or(host)
+}
+
+/// Whether only this machine can reach it.
+pub(super) fn is_loopback(host: &str) -> bool {
+    let host = bare(host);
+    host.eq_ignore_ascii_case("localhost")
+        || host
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
+}
+
+/// An address, or a name that is not an address gone wrong such as `256.1.1.1`.
+fn is_host(host: &str) -> bool {
+    if host.parse::<IpAddr>().is_ok() {
+        return true;
+    }
+    let last = host.rsplit('.').next().unwrap_or_default();
+    let named = host
+        .chars()
+        .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_'));
+    named && !last.is_empty() && !last.chars().all(|c| c.is_ascii_digit())
+}
