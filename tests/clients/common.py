@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 import urllib.parse
 from pathlib import Path
 
@@ -190,4 +191,8 @@ def main(program) -> None:
         program()
     except CheckFailed as failure:
         print(f"FAILED: {failure}", file=sys.stderr, flush=True)
+        sys.exit(1)
+    except Exception as error:  # noqa: BLE001 (any other failure is one, too: its last steps are enough)
+        traceback.print_exc(limit=-3, chain=False)
+        print(f"FAILED: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
         sys.exit(1)

@@ -155,8 +155,8 @@ def program() -> None:
         check(name in SECTIONS, f"no section `{name}`; there are {', '.join(SECTIONS)}")
         try:
             SECTIONS[name](session)
-        except CheckFailed as failure:
-            raise CheckFailed(f"{name}: {failure}") from None
+        except (CheckFailed, openai.APIError) as failure:
+            raise CheckFailed(f"{name}: {type(failure).__name__}: {failure}") from None
         print(f"ok: {name}", flush=True)
 
 

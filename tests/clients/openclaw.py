@@ -53,6 +53,7 @@ class Setup:
             },
             "models": {"mode": "merge", "providers": {"postroom": provider}},
             "agents": {"defaults": {"model": {"primary": "postroom/local-agent"}}},
+            "logging": {"file": str(self.home / "openclaw.log")},
         }
         if channels:
             config["channels"] = channels
