@@ -1,0 +1,165 @@
+"""Runs a real OpenClaw with the broker as its model provider, and looks at what reached the inbox.
+
+openclaw.py --tools DIR --url http://127.0.0.1:PORT --key KEY --inbox DIR cli|gateway
+
+`cli`      one turn of `openclaw agent --local`
+`gateway`  `openclaw gateway run`: one turn by its own HTTP API, then one by its Telegram channel against a stand-in Bot API
+
+Every turn must be one request, one inbox file with the human's words and the right context id, and a success in OpenClaw's eyes.
+OpenClaw gets a home folder of its own that is removed afterwards; a process of it that outlives the check fails it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+from common import (
+    CheckFailed, check, check_equal, expect_no_processes_with, free_port, http_request, inbox_files, main, run_to_end, running, tail,
+    temporary_folder, wait_until,
+)
+from telegram_bot_api import BOT_TOKEN, bot_api
+
+TURN_SECONDS = 150
+START_SECONDS = 150
+GATEWAY_TOKEN = "gateway-check"
+TELEGRAM_SENDER = 604213
+
+
+class Setup:
+    """One OpenClaw installation with a home of its own, pointed at the broker."""
+
+    def __init__(self, tools: Path, home: Path, url: str, key: str, inbox: Path) -> None:
+        self.openclaw = tools / "openclaw" / "node_modules" / ".bin" / "openclaw"
+        self.node_bin = tools / "node" / "node_modules" / ".bin"
+        check(self.openclaw.exists() and (self.node_bin / "node").exists(), f"openclaw or node is missing in {tools}: run tests/run")
+        self.home, self.url, self.key, self.inbox = home, url.rstrip("/"), key, inbox
+        self.gateway_port = free_port()
+        self.env = {
+            "HOME": str(home), "PATH": f"{self.node_bin}:/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "TMPDIR": str(home / "tmp"),
+            "NO_COLOR": "1",
+        }
+        (home / "tmp").mkdir(parents=True)
+
+    def configure(self, channels: dict | None = None) -> None:
+        model = {"id": "local-agent", "name": "Postroom", "contextWindow": 64000}
+        provider = {"baseUrl": f"{self.url}/v1", "apiKey": self.key, "api": "openai-completions", "models": [model]}
+        config = {
+            "gateway": {
+                "mode": "local", "bind": "loopback", "port": self.gateway_port, "auth": {"mode": "token", "token": GATEWAY_TOKEN},
+                "http": {"endpoints": {"chatCompletions": {"enabled": True}}},
+            },
+            "models": {"mode": "merge", "providers": {"postroom": provider}},
+            "agents": {"defaults": {"model": {"primary": "postroom/local-agent"}}},
+            "logging": {"file": str(self.home / "openclaw.log")},
+        }
+        if channels:
+            config["channels"] = channels
+            config["plugins"] = {"entries": {name: {"enabled": True} for name in channels}}
+        folder = self.home / ".openclaw"
+        folder.mkdir(exist_ok=True)
+        (folder / "openclaw.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
+
+
+def new_item(inbox: Path, before: list[Path], what: str) -> dict:
+    """The one inbox file that a turn made."""
+    fresh = [path for path in inbox_files(inbox) if path not in before]
+    check_equal(len(fresh), 1, f"inbox files made by {what}")
+    return json.loads(fresh[0].read_text(encoding="utf-8"))
+
+
+def check_item(item: dict, prompt: str, context: str, what: str) -> None:
+    check_equal(item.get("latest-user-prompt"), prompt, f"latest-user-prompt of {what}")
+    check_equal(item.get("context_id"), context, f"context_id of {what}")
+
+
+def report(what: str, started: float) -> None:
+    print(f"ok: {what} ({time.monotonic() - started:.1f} s)", flush=True)
+
+
+def cli_turn(setup: Setup) -> None:
+    words = "Please file the harbour report before noon."
+    setup.configure()
+    before, started = inbox_files(setup.inbox), time.monotonic()
+    command = [str(setup.openclaw), "agent", "--local", "--agent", "main", "-m", words, "--json"]
+    code, out, err = run_to_end(command, TURN_SECONDS, env=setup.env, cwd=setup.home)
+    check_equal(code, 0, f"exit code of `openclaw agent --local`; it wrote\n{out}\n{err}\n")
+    result = json.loads(out[out.index("{"):])
+    answer = " ".join(str(payload.get("text") or "") for payload in result["payloads"])
+    check(answer.strip(), f"OpenClaw shows its user no text: {out[:2000]}")
+    check("couldn't generate" not in answer, f"OpenClaw calls the turn a failure: {answer!r}")
+    check_item(new_item(setup.inbox, before, "one CLI turn"), words, "agent:main:main", "the CLI turn")
+    report("a CLI turn is one inbox file and a success", started)
+
+
+def api_turn(setup: Setup) -> None:
+    words = "Which crane is free this afternoon?"
+    before, started = inbox_files(setup.inbox), time.monotonic()
+    body = json.dumps({"model": "openclaw", "user": "alice", "messages": [{"role": "user", "content": words}]}).encode()
+    headers = {"authorization": f"Bearer {GATEWAY_TOKEN}", "content-type": "application/json"}
+    gateway = f"http://127.0.0.1:{setup.gateway_port}"
+    answer = http_request(gateway, "POST", "/v1/chat/completions", headers, body, timeout=TURN_SECONDS)
+    check_equal(answer.status, 200, f"status of OpenClaw's own API ({answer})")
+    shown = json.loads(answer.body)["choices"][0]["message"]["content"]
+    check(shown and "couldn't generate" not in shown, f"OpenClaw calls the turn a failure: {shown!r}")
+    context = "webchat:agent:main:openai-user:alice"
+    check_item(new_item(setup.inbox, before, "one gateway turn"), words, context, "the gateway turn")
+    report("a gateway turn is one inbox file and a success", started)
+
+
+def telegram_turn(setup: Setup, bot) -> None:
+    words = "The pilot boat is late, tell the quay."
+    before, started = inbox_files(setup.inbox), time.monotonic()
+    bot.private_message(TELEGRAM_SENDER, words)
+    wait_until("the Telegram message to reach the inbox", lambda: len(inbox_files(setup.inbox)) > len(before), TURN_SECONDS)
+    sent = wait_until("OpenClaw to answer on Telegram", lambda: list(bot.sent), TURN_SECONDS)
+    answer = " ".join(str(message.get("text") or "") for message in sent)
+    check(answer.strip() and "couldn't generate" not in answer, f"OpenClaw calls the turn a failure: {sent}")
+    check_item(new_item(setup.inbox, before, "one Telegram turn"), words, f"telegram:{TELEGRAM_SENDER}", "the Telegram turn")
+    report("a Telegram message is one inbox file and a success", started)
+
+
+def gateway_ready(setup: Setup, process) -> bool:
+    if process.poll() is not None:
+        raise CheckFailed(f"`openclaw gateway run` ended with {process.returncode}")
+    try:
+        return http_request(f"http://127.0.0.1:{setup.gateway_port}", "GET", "/ready", timeout=5.0).status == 200
+    except OSError:
+        return False
+
+
+def gateway_turns(setup: Setup) -> None:
+    with bot_api() as (bot_url, bot):
+        telegram = {"enabled": True, "botToken": BOT_TOKEN, "apiRoot": bot_url, "dmPolicy": "open", "allowFrom": ["*"]}
+        setup.configure({"telegram": telegram})
+        log, started = setup.home / "gateway.log", time.monotonic()
+        with running([str(setup.openclaw), "gateway", "run"], log, env=setup.env, cwd=setup.home, grace=20.0) as process:
+            try:
+                wait_until("the gateway to be ready", lambda: gateway_ready(setup, process), START_SECONDS, interval=0.25)
+                report("the gateway is ready", started)
+                api_turn(setup)
+                wait_until("the Telegram channel to poll", lambda: "getUpdates" in bot.calls, START_SECONDS)
+                telegram_turn(setup, bot)
+            except CheckFailed as failure:
+                raise CheckFailed(f"{failure}\nBot API calls: {bot.calls[-20:]}\ngateway log ends:\n{tail(log)}") from None
+
+
+def program() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tools", type=Path, required=True)
+    parser.add_argument("--url", required=True)
+    parser.add_argument("--key", required=True)
+    parser.add_argument("--inbox", type=Path, required=True)
+    parser.add_argument("turns", choices=["cli", "gateway"])
+    arguments = parser.parse_args()
+    with temporary_folder("openclaw") as home:
+        setup = Setup(arguments.tools.resolve(), home, arguments.url, arguments.key, arguments.inbox)
+        try:
+            cli_turn(setup) if arguments.turns == "cli" else gateway_turns(setup)
+        finally:
+            expect_no_processes_with(f"HOME={home}")
+
+
+main(program)

@@ -1,0 +1,43 @@
+//! The Python SDK of `OpenAI` as a client of the broker.
+
+use crate::support::broker::{Broker, BrokerOptions};
+use crate::support::tools::{Client, ClientResult};
+
+fn sections_pass(options: BrokerOptions, sections: &[&str]) -> ClientResult {
+    let client = Client::with_openai_python("openai_python.py")?;
+    let broker = Broker::start(options);
+    let result = client
+        .option("--url", broker.url())
+        .option("--key", broker.key())
+        .arguments(sections)
+        .passes();
+    broker.stop();
+    result
+}
+
+#[test]
+fn the_python_sdk_chats_and_streams() -> ClientResult {
+    sections_pass(BrokerOptions::default(), &["chat", "stream"])
+}
+
+#[test]
+fn the_python_sdk_lists_and_retrieves_models() -> ClientResult {
+    sections_pass(BrokerOptions::default(), &["models"])
+}
+
+#[test]
+fn the_python_sdk_raises_its_own_classes_for_400_401_and_404() -> ClientResult {
+    sections_pass(BrokerOptions::default(), &["errors"])
+}
+
+#[test]
+fn the_python_sdk_sees_413_for_a_body_over_the_limit() -> ClientResult {
+    sections_pass(BrokerOptions::default(), &["too-large"])
+}
+
+#[test]
+fn the_python_sdk_sees_429_after_too_many_wrong_keys_from_afar() -> ClientResult {
+    let options =
+        BrokerOptions::default().with_env("POSTROOM__SERVER__TRUSTED_PROXIES", r#"["127.0.0.1"]"#);
+    sections_pass(options, &["rate-limited"])
+}
