@@ -11,7 +11,10 @@ use std::{
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind};
 
-use crate::settings::{ConfigError, Flags, Sources};
+use crate::{
+    settings::{ConfigError, Flags, Sources},
+    startup::StartError,
+};
 
 mod config;
 pub mod serve;
@@ -34,6 +37,8 @@ pub mod exit {
     pub const IO: u8 = 74;
     /// The configuration is wrong.
     pub const CONFIG: u8 = 78;
+    /// A second signal ended it at once.
+    pub const INTERRUPTED: u8 = 130;
 }
 
 /// An actor-based message broker for AI agents
@@ -249,8 +254,7 @@ fn execute(invocation: Invocation, world: &World, output: &mut dyn Write) -> any
     let sources = |flags| world.sources(flags, &invocation.program_name);
     match invocation.command {
         Command::Serve(flags) => {
-            serve::run(crate::settings::load(sources(flags))?)?;
-            Ok(exit::OK)
+            serve::run(crate::settings::load(sources(flags))?)
         }
         Command::Config(ConfigArgs { verb }) => match verb {
             ConfigVerb::Check(flags) => config::check(sources(flags), output),
@@ -282,6 +286,8 @@ pub fn exit_code(failure: &anyhow::Error) -> u8 {
         exit::CONFIG
     } else if failure.downcast_ref::<io::Error>().is_some() {
         exit::IO
+    } else if let Some(error) = failure.downcast_ref::<StartError>() {
+        error.exit_code()
     } else {
         exit::FAILURE
     }

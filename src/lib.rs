@@ -5,6 +5,7 @@
 
 pub mod adapters;
 pub mod cli;
+pub mod failpoints;
 pub mod forwarding;
 pub mod http;
 pub mod settings;

@@ -4,13 +4,13 @@
 //! what waits for the inbox is written, the store is closed. A second signal ends at once; what
 //! was accepted is on disk either way.
 
-use std::{future::Future, process::ExitCode, time::Duration};
+use std::{future::Future, time::Duration};
 
 use actix_web::dev::Server;
 use postroom_actors::lifecycle::Drain;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::{http::SharedState, startup::PostRoom};
+use crate::{cli::exit, http::SharedState, startup::PostRoom};
 
 /// How long an idle connection is kept.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -37,12 +37,12 @@ pub async fn run_until_stopped(
     metrics_server: Option<Server>,
     post_room: PostRoom,
     shared: &SharedState,
-) -> ExitCode {
+) -> u8 {
     let mut signals = match Signals::listen() {
         Ok(signals) => signals,
         Err(error) => {
             tracing::error!(%error, "cannot listen for signals");
-            return ExitCode::FAILURE;
+            return exit::FAILURE;
         }
     };
     let handle = server.handle();
@@ -65,7 +65,7 @@ pub async fn run_until_stopped(
         () = stop => exit_code(&end),
         () = signals.next() => {
             tracing::warn!("second signal; ending at once");
-            ExitCode::from(130)
+            exit::INTERRUPTED
         }
     }
 }
@@ -96,10 +96,10 @@ async fn drain(post_room: &PostRoom) {
     tracing::info!("postroom stopped");
 }
 
-const fn exit_code(end: &End) -> ExitCode {
+const fn exit_code(end: &End) -> u8 {
     match end {
-        End::Signal => ExitCode::SUCCESS,
-        End::Listener | End::Store => ExitCode::FAILURE,
+        End::Signal => exit::OK,
+        End::Listener | End::Store => exit::FAILURE,
     }
 }
 

@@ -8,7 +8,7 @@ mod error;
 mod maintenance;
 mod post_room;
 
-use std::{net::TcpListener, process::ExitCode, sync::Arc};
+use std::{net::TcpListener, sync::Arc};
 
 use actix_web::{App, HttpServer, middleware::from_fn, web};
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -28,7 +28,7 @@ use crate::{
 ///
 /// # Errors
 /// [`StartError`] where it could not start.
-pub fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
+pub fn serve(settings: Settings) -> anyhow::Result<u8> {
     let _log = telemetry::start_log(&settings)?;
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
@@ -37,7 +37,7 @@ pub fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
     Ok(actix_rt::System::new().block_on(run(settings, metrics))?)
 }
 
-async fn run(settings: Settings, metrics: PrometheusHandle) -> Result<ExitCode, StartError> {
+async fn run(settings: Settings, metrics: PrometheusHandle) -> Result<u8, StartError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let listener = listen(&settings)?;
     let address = listener.local_addr().map_err(|source| StartError::Listen {

@@ -1,17 +1,12 @@
 //! `serve`: take in requests and keep them for the agent.
 
-use crate::settings::Settings;
+use crate::{failpoints, settings::Settings, startup};
 
-/// Runs the service until it is told to stop.
+/// Runs the service until it is told to stop, and gives the exit code.
 ///
 /// # Errors
-/// It could not start, or ended with work undone.
-#[expect(
-    clippy::needless_pass_by_value,
-    clippy::unnecessary_wraps,
-    reason = "the service is put in here"
-)]
-pub fn run(settings: Settings) -> anyhow::Result<()> {
-    drop(settings);
-    Ok(())
+/// It could not start.
+pub fn run(settings: Settings) -> anyhow::Result<u8> {
+    failpoints::set_up()?;
+    startup::serve(settings)
 }

@@ -1,0 +1,198 @@
+#![cfg(feature = "failpoints")]
+
+use std::sync::{
+    atomic::{AtomicU32, Ordering},
+    mpsc,
+};
+
+use fail::FailScenario;
+use tokio::time::Instant;
+
+use super::*;
+
+fn run_with_faults<T>(scenario: impl Future<Output = T>) -> T {
+    let _guard = alone();
+    let faults = FailScenario::setup();
+    let result = run_unguarded(scenario);
+    faults.teardown();
+    result
+}
+
+async fn until_well(store: &SqliteStore) {
+    while store.trouble().is_some() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Holds the writer at a point until the returned sender is used or dropped.
+fn hold(point: &str) -> mpsc::SyncSender<()> {
+    let (release, wait) = mpsc::sync_channel::<()>(1);
+    let wait = Mutex::new(wait);
+    fail::cfg_callback(point, move || {
+        drop(wait.lock().unwrap().recv_timeout(DEADLINE));
+    })
+    .unwrap();
+    release
+}
+
+#[test]
+fn changes_that_wait_together_share_one_commit() {
+    run_with_faults(async {
+        let folder = TempDir::new().unwrap();
+        let store = open(&folder).unwrap();
+        let release = hold("store::before_insert");
+        let first = store.accept(Arc::new(message(0)));
+        let others: Vec<_> = (1..=300)
+            .map(|n| store.accept(Arc::new(message(n))))
+            .collect();
+        let commits = Arc::new(AtomicU32::new(0));
+        let counter = Arc::clone(&commits);
+        fail::cfg_callback("store::before_commit", move || {
+            counter.fetch_add(1, Ordering::SeqCst);
+        })
+        .unwrap();
+        drop(release);
+        first.await.unwrap();
+        assert!(join_all(others).await.iter().all(Result::is_ok));
+        // Whatever the writer had taken before it was held, 256 at a time, and the rest.
+        let commits = commits.load(Ordering::SeqCst);
+        assert!(
+            (2..=4).contains(&commits),
+            "{commits} commits for 301 changes"
+        );
+        close(store).await;
+    });
+}
+
+#[test]
+fn no_receipt_resolves_before_the_commit() {
+    run_with_faults(async {
+        let folder = TempDir::new().unwrap();
+        let store = open(&folder).unwrap();
+        let release = hold("store::before_commit");
+        let receipt = store.accept(Arc::new(message(1)));
+        tokio::pin!(receipt);
+        let early = tokio::time::timeout(Duration::from_millis(200), &mut receipt).await;
+        assert!(
+            early.is_err(),
+            "resolved while the commit was still to come"
+        );
+        drop(release);
+        receipt.await.unwrap();
+        close(store).await;
+    });
+}
+
+async fn a_failed_commit_keeps_nothing(point: &str, is_expected: fn(&StoreError) -> bool) {
+    let folder = TempDir::new().unwrap();
+    let store = open(&folder).unwrap();
+    accept(&store, 0).await.unwrap();
+    fail::cfg(point, "return").unwrap();
+    let calls: Vec<_> = (1..=20)
+        .map(|n| store.accept(Arc::new(message(n))))
+        .collect();
+    let marked = store.mark_projected(vec![Sequence(1)]).await;
+    for answer in join_all(calls).await {
+        assert!(is_expected(&answer.unwrap_err()));
+    }
+    assert!(is_expected(&marked.unwrap_err()));
+
+    let asked = Instant::now();
+    assert!(is_expected(&accept(&store, 30).await.unwrap_err()));
+    assert!(
+        asked.elapsed() < Duration::from_millis(200),
+        "refused at once"
+    );
+    assert!(is_expected(&store.probe().await.unwrap_err()));
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    assert!(store.trouble().is_some(), "a probe that fails ends nothing");
+
+    fail::remove(point);
+    let mended = Instant::now();
+    until_well(&store).await;
+    assert!(mended.elapsed() < Duration::from_secs(5), "back within 5 s");
+    assert_eq!(accept(&store, 40).await, Ok(Sequence(2)));
+    assert_eq!(pending(&store).await, [message(0).id, message(40).id]);
+    let stats = store.stats().await.unwrap();
+    assert_eq!((stats.messages, stats.pending_inbox), (2, 2));
+    close(store).await;
+
+    let store = open(&folder).unwrap();
+    assert_eq!(pending(&store).await, [message(0).id, message(40).id]);
+    close(store).await;
+}
+
+#[test]
+fn a_full_disk_refuses_at_once_and_is_left_without_a_restart() {
+    run_with_faults(a_failed_commit_keeps_nothing(
+        "store::commit_full",
+        |error| *error == StoreError::Full,
+    ));
+}
+
+#[test]
+fn an_io_error_refuses_at_once_and_is_left_without_a_restart() {
+    run_with_faults(a_failed_commit_keeps_nothing(
+        "store::commit_io_error",
+        |error| matches!(error, StoreError::Io(_)),
+    ));
+}
+
+#[test]
+fn a_store_that_cannot_be_opened_anew_is_tried_until_it_can() {
+    run_with_faults(async {
+        let folder = TempDir::new().unwrap();
+        let store = open(&folder).unwrap();
+        fail::cfg("store::commit_io_error", "1*return->off").unwrap();
+        fail::cfg("store::reopen_error", "1*return->off").unwrap();
+        assert!(accept(&store, 1).await.is_err());
+        assert!(store.load(vec![Sequence(1)]).await.unwrap().is_empty());
+        until_well(&store).await;
+        accept(&store, 2).await.unwrap();
+        assert_eq!(pending(&store).await, [message(2).id]);
+        close(store).await;
+    });
+}
+
+#[test]
+fn a_writer_that_dies_closes_the_store() {
+    run_with_faults(async {
+        let folder = TempDir::new().unwrap();
+        let store = open(&folder).unwrap();
+        fail::cfg("store::before_commit", "panic").unwrap();
+        assert_eq!(accept(&store, 1).await, Err(StoreError::Closed));
+        store.ended().await;
+        assert_eq!(accept(&store, 2).await, Err(StoreError::Closed));
+    });
+}
+
+#[test]
+fn what_a_failed_sync_left_in_the_log_is_undone() {
+    let folder = TempDir::new().unwrap();
+    let _guard = alone();
+    run_unguarded(async {
+        let store = open(&folder).unwrap();
+        for number in 0..8 {
+            accept(&store, number).await.unwrap();
+        }
+        close(store).await;
+    });
+    let path = folder.path().join("store/postroom.db");
+    let connection = rusqlite::Connection::open(path).unwrap();
+    super::super::changes::undo_unacknowledged(&connection, 4).unwrap();
+    let left = |query: &str| -> Vec<i64> {
+        let mut statement = connection.prepare(query).unwrap();
+        let rows = statement.query_map([], |row| row.get(0)).unwrap();
+        rows.map(Result::unwrap).collect()
+    };
+    assert_eq!(left("SELECT seq FROM message ORDER BY seq"), [1, 2, 3]);
+    assert_eq!(left("SELECT seq FROM body ORDER BY seq"), [1, 2, 3]);
+    assert_eq!(
+        left("SELECT seq FROM pending_inbox ORDER BY seq"),
+        [1, 2, 3]
+    );
+    assert_eq!(
+        left("SELECT newest FROM context ORDER BY context_id"),
+        [1, 2, 3]
+    );
+}
