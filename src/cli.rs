@@ -253,9 +253,7 @@ pub(super) fn tell(error: &mut dyn Write, text: std::fmt::Arguments<'_>) {
 fn execute(invocation: Invocation, world: &World, output: &mut dyn Write) -> anyhow::Result<u8> {
     let sources = |flags| world.sources(flags, &invocation.program_name);
     match invocation.command {
-        Command::Serve(flags) => {
-            serve::run(crate::settings::load(sources(flags))?)
-        }
+        Command::Serve(flags) => serve::run(crate::settings::load(sources(flags))?),
         Command::Config(ConfigArgs { verb }) => match verb {
             ConfigVerb::Check(flags) => config::check(sources(flags), output),
             ConfigVerb::Show { json, flags } => config::show(sources(flags), json, output),

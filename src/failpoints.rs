@@ -14,8 +14,9 @@ pub fn set_up() -> anyhow::Result<()> {
         return Ok(());
     };
     for entry in list.split(';').filter(|entry| !entry.is_empty()) {
-        let (name, actions) =
-            entry.split_once('=').ok_or_else(|| anyhow::anyhow!("no `=` in `{entry}`"))?;
+        let (name, actions) = entry
+            .split_once('=')
+            .ok_or_else(|| anyhow::anyhow!("no `=` in `{entry}`"))?;
         set(name, actions).map_err(|problem| anyhow::anyhow!("failpoint `{name}`: {problem}"))?;
     }
     Ok(())
@@ -39,7 +40,9 @@ fn set(name: &str, actions: &str) -> Result<(), String> {
         return fail::cfg(name, actions);
     };
     let passes = match before.strip_suffix("*off->") {
-        Some(count) => count.parse().map_err(|_| format!("`{count}` is no number"))?,
+        Some(count) => count
+            .parse()
+            .map_err(|_| format!("`{count}` is no number"))?,
         None => 0,
     };
     let left: AtomicU64 = AtomicU64::new(passes);

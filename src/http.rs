@@ -23,15 +23,29 @@ use crate::http::error::ApiError;
 pub fn routes(config: &mut web::ServiceConfig) {
     config
         .service(
-            web::resource("/v1/chat/completions").post(chat_completions::create).wrap_405("POST"),
+            web::resource("/v1/chat/completions")
+                .post(chat_completions::create)
+                .wrap_405("POST"),
         )
-        .service(web::resource("/v1/models").get(models::list).wrap_405("GET"))
-        .service(web::resource("/v1/models/{id:.*}").get(models::retrieve).wrap_405("GET"))
+        .service(
+            web::resource("/v1/models")
+                .get(models::list)
+                .wrap_405("GET"),
+        )
+        .service(
+            web::resource("/v1/models/{id:.*}")
+                .get(models::retrieve)
+                .wrap_405("GET"),
+        )
         .service(web::resource("/health").get(health::health).wrap_405("GET"))
         .service(web::resource("/healthz").get(health::live).wrap_405("GET"))
         .service(web::resource("/readyz").get(health::ready).wrap_405("GET"))
         .service(web::resource("/metrics").get(metrics::show).wrap_405("GET"))
-        .service(web::resource("/openapi.json").get(openapi::show).wrap_405("GET"))
+        .service(
+            web::resource("/openapi.json")
+                .get(openapi::show)
+                .wrap_405("GET"),
+        )
         .default_service(web::to(unknown_path));
 }
 
@@ -77,6 +91,8 @@ impl ResourceExt for actix_web::Resource {
     }
 
     fn wrap_405(self, allowed: &'static str) -> Self {
-        self.default_service(web::to(move || async move { ApiError::method_not_allowed(allowed) }))
+        self.default_service(web::to(move || async move {
+            ApiError::method_not_allowed(allowed)
+        }))
     }
 }

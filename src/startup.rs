@@ -20,8 +20,7 @@ use crate::{
     adapters::system_clock::SystemClock,
     http::{self, AppState, SharedState, auth, panics},
     settings::Settings,
-    shutdown,
-    telemetry,
+    shutdown, telemetry,
 };
 
 /// Runs the service until it is told to stop.
@@ -53,7 +52,10 @@ async fn run(settings: Settings, metrics: PrometheusHandle) -> Result<u8, StartE
     let state = shared.clone();
     let server = HttpServer::new(move || {
         let forwarder = backends.forwarder(&state);
-        let app_state = AppState { shared: state.clone(), forwarder };
+        let app_state = AppState {
+            shared: state.clone(),
+            forwarder,
+        };
         App::new()
             .app_data(state.clone())
             .app_data(web::Data::new(app_state))
@@ -64,7 +66,10 @@ async fn run(settings: Settings, metrics: PrometheusHandle) -> Result<u8, StartE
     let server = tune(server)
         .workers(workers)
         .listen(listener)
-        .map_err(|source| StartError::Listen { address: address.to_string(), source })?
+        .map_err(|source| StartError::Listen {
+            address: address.to_string(),
+            source,
+        })?
         .run();
     let metrics_server = listen_for_metrics(&settings, &shared)?;
     announce(&settings, &shared);
@@ -117,14 +122,21 @@ fn listen_for_metrics(
     let Some(address) = settings.metrics.listen else {
         return Ok(None);
     };
-    let refused = |source| StartError::Listen { address: address.to_string(), source };
+    let refused = |source| StartError::Listen {
+        address: address.to_string(),
+        source,
+    };
     let shared = shared.clone();
     let server = HttpServer::new(move || {
         App::new()
             .app_data(shared.clone())
             .route("/metrics", web::get().to(http::metrics::show_alone))
     });
-    let server = server.workers(1).disable_signals().bind(address).map_err(refused)?;
+    let server = server
+        .workers(1)
+        .disable_signals()
+        .bind(address)
+        .map_err(refused)?;
     Ok(Some(server.run()))
 }
 

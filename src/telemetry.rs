@@ -35,7 +35,11 @@ pub fn start_log(settings: &Settings) -> anyhow::Result<WorkerGuard> {
         .buffered_lines_limit(BUFFERED_LINES)
         .thread_name("log")
         .finish(io::stderr());
-    let level = if settings.telemetry.debug { "debug" } else { "info" };
+    let level = if settings.telemetry.debug {
+        "debug"
+    } else {
+        "info"
+    };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
     let lines = tracing_subscriber::fmt::layer().with_writer(writer);
     let lines: Box<dyn Layer<Registry> + Send + Sync> = match format(settings) {
@@ -64,5 +68,7 @@ pub fn start_metrics() -> anyhow::Result<PrometheusHandle> {
     let builder = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?
         .set_buckets_for_metric(Matcher::Suffix("_size".to_owned()), &COUNTS)?;
-    builder.install_recorder().context("failed to start the metrics")
+    builder
+        .install_recorder()
+        .context("failed to start the metrics")
 }

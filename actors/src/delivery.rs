@@ -44,9 +44,11 @@ impl Depth {
     /// A handler has begun with a message. Call it first in every handler.
     pub fn taken(&self) {
         // A restarted actor may take what was counted for its predecessor: never below zero.
-        let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |depth| {
-            Some(depth.saturating_sub(1))
-        });
+        let _ = self
+            .0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |depth| {
+                Some(depth.saturating_sub(1))
+            });
     }
 
     /// How many messages wait now.
@@ -72,20 +74,31 @@ pub struct Mailbox<A: Actor> {
 
 impl<A: Actor> Clone for Mailbox<A> {
     fn clone(&self) -> Self {
-        Self { name: self.name, current: Arc::clone(&self.current), depth: self.depth.clone() }
+        Self {
+            name: self.name,
+            current: Arc::clone(&self.current),
+            depth: self.depth.clone(),
+        }
     }
 }
 
 impl<A: Actor> fmt::Debug for Mailbox<A> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Mailbox").field("name", &self.name).finish_non_exhaustive()
+        formatter
+            .debug_struct("Mailbox")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 
 impl<A: Actor<Context = Context<A>>> Mailbox<A> {
     /// A mailbox whose actor does not run yet: sends fail as [`DeliveryError::Closed`].
     pub fn new(name: &'static str) -> Self {
-        Self { name, current: Arc::default(), depth: Depth::default() }
+        Self {
+            name,
+            current: Arc::default(),
+            depth: Depth::default(),
+        }
     }
 
     /// The actor's name in metrics and errors.
@@ -121,7 +134,8 @@ impl<A: Actor<Context = Context<A>>> Mailbox<A> {
         A: Handler<M>,
         A::Context: ToEnvelope<A, M>,
     {
-        self.try_deliver_or_return(message).map_err(|(error, _)| error)
+        self.try_deliver_or_return(message)
+            .map_err(|(error, _)| error)
     }
 
     /// Puts a message in the mailbox, or gives it back.
@@ -176,7 +190,10 @@ impl<A: Actor<Context = Context<A>>> Mailbox<A> {
     {
         let address = {
             let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
-            current.as_ref().ok_or_else(|| self.refused("closed"))?.clone()
+            current
+                .as_ref()
+                .ok_or_else(|| self.refused("closed"))?
+                .clone()
         };
         self.depth.entered();
         match tokio::time::timeout(deadline, address.send(message)).await {

@@ -121,7 +121,9 @@ impl InboxWriter {
     /// Starts writing what is due, as far as writes are free, and sets the timer for the rest.
     fn write_due(&mut self, ctx: &mut Context<Self>) {
         while self.writes_in_flight < MAX_WRITES_IN_FLIGHT {
-            let due = self.batcher.take_due(self.parts.clock.now(), MAX_FILES_PER_WRITE);
+            let due = self
+                .batcher
+                .take_due(self.parts.clock.now(), MAX_FILES_PER_WRITE);
             if due.is_empty() {
                 break;
             }
@@ -152,7 +154,10 @@ impl InboxWriter {
         let Some(due) = self.batcher.next_due() else {
             return;
         };
-        let wait = due.signed_duration_since(self.parts.clock.now()).to_std().unwrap_or_default();
+        let wait = due
+            .signed_duration_since(self.parts.clock.now())
+            .to_std()
+            .unwrap_or_default();
         // A millisecond more, since timers may fire up to one early.
         let wait = wait + Duration::from_millis(1);
         self.timer = Some(ctx.run_later(wait, |writer, ctx| {
@@ -252,12 +257,20 @@ impl Handler<GetStatus> for InboxWriter {
     fn handle(&mut self, _: GetStatus, _: &mut Self::Context) -> ActorStatus {
         self.parts.depth.taken();
         let now = self.parts.clock.now();
-        let age = self.batcher.oldest().map(|oldest| now.signed_duration_since(oldest));
+        let age = self
+            .batcher
+            .oldest()
+            .map(|oldest| now.signed_duration_since(oldest));
         ActorStatus {
             actor: "inbox_writer",
             waiting: self.batcher.len(),
             oldest_waiting_ms: age.and_then(|age| u64::try_from(age.num_milliseconds()).ok()),
-            state: if self.failures_in_a_row == 0 { "ok" } else { "retrying" }.to_owned(),
+            state: if self.failures_in_a_row == 0 {
+                "ok"
+            } else {
+                "retrying"
+            }
+            .to_owned(),
         }
     }
 }

@@ -122,7 +122,13 @@ impl Router {
     }
 
     fn accept(&mut self, accept: Accept) {
-        let Accept { envelope, reply_due, reply, permit, .. } = accept;
+        let Accept {
+            envelope,
+            reply_due,
+            reply,
+            permit,
+            ..
+        } = accept;
         let message = Arc::new(self.stored_message(envelope, reply_due));
         if message.form == InboxForm::Whole
             && let Some(context_id) = &message.context_id
@@ -130,7 +136,12 @@ impl Router {
             self.announced.announce(context_id.clone());
         }
         let receipt = self.store.accept(Arc::clone(&message));
-        let commit = Commit { receipt, message, reply, permit };
+        let commit = Commit {
+            receipt,
+            message,
+            reply,
+            permit,
+        };
         // There is room for every permit; without it, dropping `reply` tells the handler.
         if self.commits.try_send(commit).is_err() {
             tracing::error!("the queue of commits is gone or full; a message goes unanswered");

@@ -37,7 +37,9 @@ impl Clock for TokioClock {
 
 /// The time at which tests begin: a fixed day in 2026.
 pub fn start_time() -> DateTime<Utc> {
-    Utc.timestamp_opt(1_795_000_000, 0).single().unwrap_or_default()
+    Utc.timestamp_opt(1_795_000_000, 0)
+        .single()
+        .unwrap_or_default()
 }
 
 /// Ids one after the other.
@@ -46,7 +48,9 @@ pub struct CountingIds(AtomicU64);
 
 impl IdSource for CountingIds {
     fn message_id(&self, _: DateTime<Utc>) -> MessageId {
-        MessageId::new(Uuid::from_u128(u128::from(self.0.fetch_add(1, Ordering::Relaxed) + 1)))
+        MessageId::new(Uuid::from_u128(u128::from(
+            self.0.fetch_add(1, Ordering::Relaxed) + 1,
+        )))
     }
 }
 

@@ -12,7 +12,10 @@ use uuid::{ContextV7, Timestamp, Uuid};
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "this is the clock that everyone else is given")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the clock that everyone else is given"
+    )]
     fn now(&self) -> DateTime<Utc> {
         Utc::now()
     }
@@ -24,7 +27,10 @@ pub struct UuidSource(std::sync::Mutex<ContextV7>);
 
 impl IdSource for UuidSource {
     fn message_id(&self, now: DateTime<Utc>) -> MessageId {
-        let context = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let context = self
+            .0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         let seconds = u64::try_from(now.timestamp()).unwrap_or(0);
         let timestamp = Timestamp::from_unix(&*context, seconds, now.timestamp_subsec_nanos());
         MessageId::new(Uuid::new_v7(timestamp))

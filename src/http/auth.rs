@@ -22,8 +22,8 @@ use actix_web::{
 };
 use postroom_actors::ports::Clock;
 
-pub use self::keys::{Caller, Keys};
 use self::attempts::{Attempts, Verdict};
+pub use self::keys::{Caller, Keys};
 use super::{SharedState, error::ApiError};
 use crate::settings::Role;
 
@@ -41,7 +41,12 @@ pub struct Door {
 impl Door {
     /// A door that these keys open.
     pub fn new(keys: Keys, trusted_proxies: Vec<IpAddr>, clock: Arc<dyn Clock>) -> Self {
-        Self { keys, trusted_proxies, attempts: Mutex::default(), clock }
+        Self {
+            keys,
+            trusted_proxies,
+            attempts: Mutex::default(),
+            clock,
+        }
     }
 
     async fn let_in(&self, request: &ServiceRequest) -> Result<Caller, ApiError> {
@@ -52,10 +57,12 @@ impl Door {
         if let Some(caller) = self.keys.find(key) {
             return Ok(caller);
         }
-        let verdict = self.client_address(request).map_or(Verdict::Refuse, |address| {
-            let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
-            attempts.wrong_key(address, self.clock.now())
-        });
+        let verdict = self
+            .client_address(request)
+            .map_or(Verdict::Refuse, |address| {
+                let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
+                attempts.wrong_key(address, self.clock.now())
+            });
         refuse(verdict).await
     }
 
@@ -112,8 +119,15 @@ pub async fn check(
 /// # Errors
 /// 403 naming the role.
 pub fn require(request: &actix_web::HttpRequest, role: Role) -> Result<(), ApiError> {
-    let allowed = request.extensions().get::<Caller>().is_some_and(|caller| caller.may(role));
-    if allowed { Ok(()) } else { Err(ApiError::forbidden(keys::role_name(role))) }
+    let allowed = request
+        .extensions()
+        .get::<Caller>()
+        .is_some_and(|caller| caller.may(role));
+    if allowed {
+        Ok(())
+    } else {
+        Err(ApiError::forbidden(keys::role_name(role)))
+    }
 }
 
 fn bearer(request: &ServiceRequest) -> Option<&str> {

@@ -38,13 +38,19 @@ pub async fn read(
     if announced.is_some_and(|length| length > limits.size) {
         return Err(ApiError::body_too_large(limits.size));
     }
-    let announced = announced.and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
+    let announced = announced
+        .and_then(|length| usize::try_from(length).ok())
+        .unwrap_or(0);
     tokio::time::timeout(WHOLE_BODY, collect(payload, announced, limits))
         .await
         .unwrap_or_else(|_| Err(ApiError::body_stalled()))
 }
 
-async fn collect(payload: Payload, announced: usize, limits: BodyLimits) -> Result<Bytes, ApiError> {
+async fn collect(
+    payload: Payload,
+    announced: usize,
+    limits: BodyLimits,
+) -> Result<Bytes, ApiError> {
     let mut payload = pin!(payload);
     let mut first: Option<Bytes> = None;
     let mut rest = BytesMut::new();
@@ -82,5 +88,11 @@ fn refuse_encoded(request: &HttpRequest) -> Result<(), ApiError> {
 }
 
 fn announced_length(request: &HttpRequest) -> Option<u64> {
-    request.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+    request
+        .headers()
+        .get(header::CONTENT_LENGTH)?
+        .to_str()
+        .ok()?
+        .parse()
+        .ok()
 }

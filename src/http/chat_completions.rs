@@ -74,7 +74,11 @@ pub async fn create(
         Some(forwarder) => relay(shared, forwarder, incoming).await,
         None => keep(shared, incoming).await,
     };
-    let label = if outcome.is_ok() { "accepted" } else { "refused" };
+    let label = if outcome.is_ok() {
+        "accepted"
+    } else {
+        "refused"
+    };
     metrics::counter!("postroom_requests_total", "route" => "mailbox", "outcome" => label)
         .increment(1);
     metrics::histogram!("postroom_request_duration_seconds", "route" => "mailbox")
@@ -94,7 +98,9 @@ fn read(shared: &SharedState, request: &HttpRequest, body: Bytes) -> Result<Inco
     })?;
     let agent = text(headers, "x-openclaw-agent-id").or_else(|| text(headers, "x-openclaw-agent"));
     let Route::Mailbox = shared.routing.route(agent, facts.model.as_deref())? else {
-        return Err(ApiError::unknown_model(facts.model.as_deref().unwrap_or_default()));
+        return Err(ApiError::unknown_model(
+            facts.model.as_deref().unwrap_or_default(),
+        ));
     };
     let received_at = shared.clock.now();
     let envelope = Envelope {
@@ -105,12 +111,18 @@ fn read(shared: &SharedState, request: &HttpRequest, body: Bytes) -> Result<Inco
         body,
     };
     let traceparent = text(headers, "traceparent").map(str::to_owned);
-    Ok(Incoming { facts, envelope, traceparent })
+    Ok(Incoming {
+        facts,
+        envelope,
+        traceparent,
+    })
 }
 
 /// Without a backend: accepted, and answered at once.
 async fn keep(shared: &SharedState, incoming: Incoming) -> Result<HttpResponse, ApiError> {
-    let Incoming { facts, envelope, .. } = incoming;
+    let Incoming {
+        facts, envelope, ..
+    } = incoming;
     let mailbox = Mailbox::of(shared, &facts, &envelope);
     accept(shared, &facts, envelope, None).await?;
     Ok(mailbox.answer())
@@ -122,7 +134,11 @@ async fn relay(
     forwarder: &crate::forwarding::Forwarder,
     incoming: Incoming,
 ) -> Result<HttpResponse, ApiError> {
-    let Incoming { facts, envelope, traceparent } = incoming;
+    let Incoming {
+        facts,
+        envelope,
+        traceparent,
+    } = incoming;
     let mailbox = Mailbox::of(shared, &facts, &envelope);
     let (message, body) = (envelope.id, envelope.body.clone());
     let reply_due = reply_due(shared, envelope.received_at);
@@ -139,9 +155,11 @@ async fn relay(
     match forwarder.relay(job).await {
         RelayAnswer::NotAccepted(error) => Err(error),
         RelayAnswer::NoReply => Ok(mailbox.answer()),
-        RelayAnswer::Reply { status, content_type, body } => {
-            Ok(mailbox.reply(status, content_type, body))
-        }
+        RelayAnswer::Reply {
+            status,
+            content_type,
+            body,
+        } => Ok(mailbox.reply(status, content_type, body)),
     }
 }
 
@@ -174,16 +192,25 @@ fn hand_over(
         metrics::counter!("postroom_requests_refused_total", "reason" => "busy").increment(1);
         return Err(ApiError::busy());
     };
-    let continues =
-        facts.continues_tool_loop.then(|| request::new_tool_messages(&envelope.body));
+    let continues = facts
+        .continues_tool_loop
+        .then(|| request::new_tool_messages(&envelope.body));
     let (reply, answer) = oneshot::channel();
-    shared.router.try_deliver(Accept { envelope, reply_due, continues, reply, permit })?;
+    shared.router.try_deliver(Accept {
+        envelope,
+        reply_due,
+        continues,
+        reply,
+        permit,
+    })?;
     Ok(answer)
 }
 
 fn reply_due(shared: &SharedState, received_at: DateTime<Utc>) -> DateTime<Utc> {
     let wait = TimeDelta::from_std(shared.answers.reply_wait).unwrap_or(TimeDelta::MAX);
-    received_at.checked_add_signed(wait).unwrap_or(DateTime::<Utc>::MAX_UTC)
+    received_at
+        .checked_add_signed(wait)
+        .unwrap_or(DateTime::<Utc>::MAX_UTC)
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {

@@ -3,7 +3,10 @@
 //! The form serves the predecessor's clients (`status`) and OpenAI's (`error.message`,
 //! `error.type`, `error.code`, `error.param`).
 
-use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError, http::{StatusCode, header}};
+use actix_web::{
+    HttpResponse, HttpResponseBuilder, ResponseError,
+    http::{StatusCode, header},
+};
 use postroom_actors::{
     delivery::DeliveryError,
     domain::{request::InvalidJson, routing::UnknownAgent},
@@ -86,7 +89,11 @@ impl ApiError {
 
     /// 401: no key, or none that we know.
     pub fn unauthorized() -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, Kind::Authentication, "unauthorized")
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            Kind::Authentication,
+            "unauthorized",
+        )
     }
 
     /// 403: the key is known, but may not do this.
@@ -97,9 +104,13 @@ impl ApiError {
 
     /// 429: too many wrong keys from one address.
     pub fn too_many_wrong_keys(retry_after_s: u64) -> Self {
-        let message = "too many requests with a wrong key from this address; wait, then use the right one";
+        let message =
+            "too many requests with a wrong key from this address; wait, then use the right one";
         let error = Self::new(StatusCode::TOO_MANY_REQUESTS, Kind::RateLimit, message);
-        Self { retry_after_s: Some(retry_after_s), ..error }
+        Self {
+            retry_after_s: Some(retry_after_s),
+            ..error
+        }
     }
 
     /// 404: no such path.
@@ -112,41 +123,68 @@ impl ApiError {
     pub fn unknown_model(model: &str) -> Self {
         let message = format!("model not found: `{}`", shorten(model));
         let error = Self::new(StatusCode::NOT_FOUND, Kind::NotFound, message);
-        Self { code: Some("model_not_found"), param: Some("model"), ..error }
+        Self {
+            code: Some("model_not_found"),
+            param: Some("model"),
+            ..error
+        }
     }
 
     /// 405: the path is there, but not for this verb.
     pub fn method_not_allowed(allowed: &'static str) -> Self {
         let message = format!("this path takes {allowed} only");
-        let error = Self::new(StatusCode::METHOD_NOT_ALLOWED, Kind::InvalidRequest, message);
-        Self { allow: Some(allowed), ..error }
+        let error = Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            Kind::InvalidRequest,
+            message,
+        );
+        Self {
+            allow: Some(allowed),
+            ..error
+        }
     }
 
     /// 413: the body is over the limit. The rest of the upload is cut.
     pub fn body_too_large(limit: u64) -> Self {
         let message = format!("the body is over the limit of {limit} bytes (`limits.body`)");
         let error = Self::new(StatusCode::PAYLOAD_TOO_LARGE, Kind::InvalidRequest, message);
-        Self { closes: true, ..error }
+        Self {
+            closes: true,
+            ..error
+        }
     }
 
     /// 408: the body stopped coming in.
     pub fn body_stalled() -> Self {
         let message = "the body stopped coming in";
         let error = Self::new(StatusCode::REQUEST_TIMEOUT, Kind::InvalidRequest, message);
-        Self { closes: true, ..error }
+        Self {
+            closes: true,
+            ..error
+        }
     }
 
     /// 400: the body broke off or is not framed well.
     pub fn body_broken() -> Self {
-        let error =
-            Self::new(StatusCode::BAD_REQUEST, Kind::InvalidRequest, "the body could not be read");
-        Self { closes: true, ..error }
+        let error = Self::new(
+            StatusCode::BAD_REQUEST,
+            Kind::InvalidRequest,
+            "the body could not be read",
+        );
+        Self {
+            closes: true,
+            ..error
+        }
     }
 
     /// 415: the body is compressed.
     pub fn body_encoded() -> Self {
         let message = "compressed bodies are not taken; send the JSON as it is";
-        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, Kind::InvalidRequest, message)
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Kind::InvalidRequest,
+            message,
+        )
     }
 
     /// 503: too much at once.
@@ -162,24 +200,36 @@ impl ApiError {
 
     /// 500: a handler panicked.
     pub fn internal() -> Self {
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, Kind::Internal, "internal error")
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            Kind::Internal,
+            "internal error",
+        )
     }
 
     fn overloaded(message: impl Into<String>, retry_after_s: u64) -> Self {
         let error = Self::new(StatusCode::SERVICE_UNAVAILABLE, Kind::Overloaded, message);
-        Self { retry_after_s: Some(retry_after_s), ..error }
+        Self {
+            retry_after_s: Some(retry_after_s),
+            ..error
+        }
     }
 
     /// The body of this error.
     pub fn body(&self) -> ErrorBody {
-        let code = self.code.map_or_else(|| self.status.as_u16().into(), Into::into);
+        let code = self
+            .code
+            .map_or_else(|| self.status.as_u16().into(), Into::into);
         let error = ErrorDetail {
             message: self.message.clone(),
             kind: self.kind.name(),
             code,
             param: self.param,
         };
-        ErrorBody { status: "error", error }
+        ErrorBody {
+            status: "error",
+            error,
+        }
     }
 
     fn add_headers(&self, response: &mut HttpResponseBuilder) {
@@ -235,8 +285,15 @@ impl actix_web::Responder for ApiError {
 
 impl From<InvalidJson> for ApiError {
     fn from(error: InvalidJson) -> Self {
-        let error = Self::new(StatusCode::BAD_REQUEST, Kind::InvalidRequest, error.to_string());
-        Self { code: Some("invalid_json"), ..error }
+        let error = Self::new(
+            StatusCode::BAD_REQUEST,
+            Kind::InvalidRequest,
+            error.to_string(),
+        );
+        Self {
+            code: Some("invalid_json"),
+            ..error
+        }
     }
 }
 

@@ -64,8 +64,11 @@ pub async fn live() -> HttpResponse {
 pub async fn ready(state: web::Data<AppState>) -> HttpResponse {
     let problems = problems(&state.shared).await;
     let ready = problems.is_empty();
-    let mut response =
-        if ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
+    let mut response = if ready {
+        HttpResponse::Ok()
+    } else {
+        HttpResponse::ServiceUnavailable()
+    };
     response.json(Readiness { ready, problems })
 }
 

@@ -15,7 +15,10 @@ use crate::settings::Role;
 #[utoipa::path(get, path = "/v1/models", responses(
     (status = 200, description = "OpenAI's list of models"),
     (status = 401, body = super::error::ErrorBody)))]
-pub async fn list(state: web::Data<AppState>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
+pub async fn list(
+    state: web::Data<AppState>,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
     auth::require(&request, Role::Client)?;
     Ok(HttpResponse::Ok().json(models(&state).await))
 }
@@ -33,7 +36,10 @@ pub async fn retrieve(
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     auth::require(&request, Role::Client)?;
-    let id = request.path().strip_prefix("/v1/models/").unwrap_or_default();
+    let id = request
+        .path()
+        .strip_prefix("/v1/models/")
+        .unwrap_or_default();
     let id = percent_decode_str(id).decode_utf8_lossy();
     if id == MAILBOX_MODEL {
         return Ok(HttpResponse::Ok().json(mailbox_model(&state.shared)));

@@ -23,7 +23,10 @@ pub(super) fn configs(settings: &Settings) -> Vec<BackendConfig> {
     let Some(main) = &settings.backend else {
         return Vec::new();
     };
-    let others = settings.backends.iter().map(|(name, backend)| config(name, backend));
+    let others = settings
+        .backends
+        .iter()
+        .map(|(name, backend)| config(name, backend));
     std::iter::once(config(MAIN, main)).chain(others).collect()
 }
 

@@ -23,7 +23,10 @@ const PRUNE_PAUSE: Duration = Duration::from_millis(50);
 
 /// Starts the tasks on this thread's arbiter.
 pub(super) fn start(settings: &Settings, shared: &web::Data<SharedState>) {
-    actix_rt::spawn(keep_metrics(shared.metrics.clone(), Arc::clone(&shared.store)));
+    actix_rt::spawn(keep_metrics(
+        shared.metrics.clone(),
+        Arc::clone(&shared.store),
+    ));
     actix_rt::spawn(keep_pruned(
         Arc::clone(&shared.store),
         Arc::clone(&shared.clock),
@@ -42,7 +45,11 @@ async fn keep_metrics(metrics: PrometheusHandle, store: Arc<dyn MessageStore>) {
     }
 }
 
-#[expect(clippy::cast_precision_loss, clippy::as_conversions, reason = "gauges are approximate")]
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::as_conversions,
+    reason = "gauges are approximate"
+)]
 fn show(stats: StoreStats) {
     metrics::gauge!("postroom_store_messages").set(stats.messages as f64);
     metrics::gauge!("postroom_store_pending_inbox").set(stats.pending_inbox as f64);

@@ -95,7 +95,9 @@ impl PostRoom {
             circuits: CircuitSettings::default(),
             depth: self.backend_relay.depth(),
         };
-        self.keep_running(&self.backend_relay, move || BackendRelay::new(parts.clone()));
+        self.keep_running(&self.backend_relay, move || {
+            BackendRelay::new(parts.clone())
+        });
     }
 
     fn keep_running<A, F>(&self, mailbox: &Mailbox<A>, make: F)
@@ -119,7 +121,10 @@ impl PostRoom {
         SharedState {
             door: Door::new(Keys::new(settings), trusted, Arc::clone(&self.clock)),
             permits: Arc::new(Semaphore::new(limits.in_flight)),
-            body_limits: BodyLimits { size: limits.body, idle: limits.body_idle },
+            body_limits: BodyLimits {
+                size: limits.body,
+                idle: limits.body_idle,
+            },
             routing: Default::default(),
             router: self.router.clone(),
             inbox_writer: self.inbox_writer.clone(),

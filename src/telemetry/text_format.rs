@@ -23,7 +23,9 @@ pub(super) struct TextFormat {
 
 impl Default for TextFormat {
     fn default() -> Self {
-        Self { timer: ChronoLocal::new("%Y-%m-%d %H:%M:%S,%3f".to_owned()) }
+        Self {
+            timer: ChronoLocal::new("%Y-%m-%d %H:%M:%S,%3f".to_owned()),
+        }
     }
 }
 

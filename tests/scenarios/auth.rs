@@ -12,11 +12,18 @@ async fn without_a_right_key_nothing_is_told_and_nothing_is_kept() {
     let broker = Broker::start(BrokerOptions::default()).await;
     let body = chat("hello", json!({})).to_string();
     for authorization in ["", "Bearer wrong", "Basic abc", "Bearer ", KEY] {
-        for (method, path) in
-            [("POST", "/v1/chat/completions"), ("GET", "/v1/models"), ("GET", "/nowhere"), ("GET", "/metrics")]
-        {
+        for (method, path) in [
+            ("POST", "/v1/chat/completions"),
+            ("GET", "/v1/models"),
+            ("GET", "/nowhere"),
+            ("GET", "/metrics"),
+        ] {
             let headers: &[_] = &[("authorization", authorization)];
-            let headers = if authorization.is_empty() { &[] } else { headers };
+            let headers = if authorization.is_empty() {
+                &[]
+            } else {
+                headers
+            };
             let answer = broker.send(method, path, body.clone(), headers).await;
             assert_eq!(answer.status, 401, "{authorization} {path}");
             assert_eq!(answer.json()["error"]["type"], "authentication_error");
@@ -30,7 +37,14 @@ async fn without_a_right_key_nothing_is_told_and_nothing_is_kept() {
 async fn the_scheme_may_be_written_in_any_case() {
     let broker = Broker::start(BrokerOptions::default()).await;
     let key = format!("bEARER {KEY}");
-    let answer = broker.send("GET", "/v1/models", String::new(), &[("authorization", &key)]).await;
+    let answer = broker
+        .send(
+            "GET",
+            "/v1/models",
+            String::new(),
+            &[("authorization", &key)],
+        )
+        .await;
     assert_eq!(answer.status, 200);
 }
 
@@ -38,7 +52,10 @@ async fn the_scheme_may_be_written_in_any_case() {
 async fn an_unknown_path_or_verb_is_told_to_whoever_has_a_key() {
     let broker = Broker::start(BrokerOptions::default()).await;
     let answer = broker.get("/v1/nowhere").await;
-    assert_eq!((answer.status, answer.json()["status"].as_str()), (404, Some("error")));
+    assert_eq!(
+        (answer.status, answer.json()["status"].as_str()),
+        (404, Some("error"))
+    );
     let answer = broker.get("/v1/chat/completions").await;
     assert_eq!((answer.status, answer.header("allow")), (405, Some("POST")));
 }
@@ -59,9 +76,13 @@ async fn a_client_key_may_chat_but_not_read_metrics() {
     );
     let broker = Broker::start(options).await;
     let headers = [("authorization", "Bearer client-key-for-tests")];
-    let answer = broker.send("GET", "/v1/models", String::new(), &headers).await;
+    let answer = broker
+        .send("GET", "/v1/models", String::new(), &headers)
+        .await;
     assert_eq!(answer.status, 200);
-    let answer = broker.send("GET", "/metrics", String::new(), &headers).await;
+    let answer = broker
+        .send("GET", "/metrics", String::new(), &headers)
+        .await;
     assert_eq!(answer.status, 403);
     assert!(answer.text.contains("operator"), "{}", answer.text);
 }
@@ -74,7 +95,9 @@ async fn ten_wrong_keys_from_one_address_lock_it_but_never_the_right_key() {
     let ask = async |key: &str, client: &str| {
         let key = format!("Bearer {key}");
         let headers = [("authorization", key.as_str()), ("x-forwarded-for", client)];
-        broker.send("GET", "/v1/models", String::new(), &headers).await
+        broker
+            .send("GET", "/v1/models", String::new(), &headers)
+            .await
     };
     for _ in 0..10 {
         assert_eq!(ask("wrong", "192.0.2.7").await.status, 401);
@@ -82,7 +105,14 @@ async fn ten_wrong_keys_from_one_address_lock_it_but_never_the_right_key() {
     let locked = ask("wrong", "192.0.2.7").await;
     assert_eq!(locked.status, 429);
     assert_eq!(locked.json()["error"]["type"], "rate_limit_error");
-    assert!(locked.header("retry-after").unwrap().parse::<u64>().unwrap() > 200);
+    assert!(
+        locked
+            .header("retry-after")
+            .unwrap()
+            .parse::<u64>()
+            .unwrap()
+            > 200
+    );
     assert_eq!(ask(KEY, "192.0.2.7").await.status, 200);
     assert_eq!(ask("wrong", "192.0.2.8").await.status, 401);
 }
@@ -91,7 +121,9 @@ async fn ten_wrong_keys_from_one_address_lock_it_but_never_the_right_key() {
 fn listening_beyond_loopback_without_a_key_is_refused_with_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
     let output = postroom()
-        .args(["serve", "--host", "0.0.0.0", "--port", "0", "--inbox", "inbox"])
+        .args([
+            "serve", "--host", "0.0.0.0", "--port", "0", "--inbox", "inbox",
+        ])
         .current_dir(folder.path())
         .env("HOME", folder.path())
         .output()

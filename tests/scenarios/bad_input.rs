@@ -34,11 +34,18 @@ async fn what_is_not_json_is_refused_with_a_place_and_without_an_echo() {
         assert_eq!(answer.status, 400, "{shown}");
         let error = &answer.json()["error"];
         assert_eq!(error["type"], "invalid_request_error", "{shown}");
-        assert!(error["message"].as_str().unwrap().contains("line"), "{shown}: {error}");
+        assert!(
+            error["message"].as_str().unwrap().contains("line"),
+            "{shown}: {error}"
+        );
         assert!(!answer.text.contains("secret-word"));
     }
     assert_eq!(broker.inbox_items().len(), 0);
-    let logged = broker.log_lines().into_iter().filter(|line| line.contains("invalid_json")).count();
+    let logged = broker
+        .log_lines()
+        .into_iter()
+        .filter(|line| line.contains("invalid_json"))
+        .count();
     assert_eq!(logged, 11);
 }
 
@@ -47,13 +54,23 @@ async fn bytes_that_are_not_utf8_are_refused() {
     let broker = Broker::start(BrokerOptions::default()).await;
     let mut request = raw::head(&broker, "Content-Length: 10\r\n");
     request.extend_from_slice(b"{\"a\":\"\xff\"}");
-    assert_eq!(raw::exchange(&broker, &request, SILENCE).await.status(), 400);
+    assert_eq!(
+        raw::exchange(&broker, &request, SILENCE).await.status(),
+        400
+    );
 }
 
 #[actix_web::test]
 async fn any_json_is_kept_whatever_it_is_called() {
     let broker = Broker::start(BrokerOptions::default()).await;
-    let bodies = ["null", "\"text\"", "[1, 2]", "7", "{\"a\": \"\\u0000\"}", "{\"n\": 1e400}"];
+    let bodies = [
+        "null",
+        "\"text\"",
+        "[1, 2]",
+        "7",
+        "{\"a\": \"\\u0000\"}",
+        "{\"n\": 1e400}",
+    ];
     for (number, body) in bodies.into_iter().enumerate() {
         let headers = [("content-type", "text/plain")];
         let answer = broker.post("/v1/chat/completions", body, &headers).await;
@@ -75,7 +92,10 @@ async fn a_body_over_the_limit_is_cut_at_once() {
         chunked.extend_from_slice(b"\r\n");
     }
     let answer = raw::exchange(&broker, &chunked, SILENCE).await;
-    assert!(answer.closed && matches!(answer.status(), 413 | 0), "{answer:?}");
+    assert!(
+        answer.closed && matches!(answer.status(), 413 | 0),
+        "{answer:?}"
+    );
     assert_eq!(broker.inbox_items().len(), 0);
     assert!(broker.peak_memory_bytes() < 150 << 20);
 }
@@ -85,15 +105,32 @@ async fn a_large_limit_is_honoured_up_to_its_last_byte() {
     let options = BrokerOptions::toml("[mailbox]\ninbox = \"{inbox}\"\n[limits]\nbody = 1000\n");
     let broker = Broker::start(options).await;
     let of_size = |size: usize| format!("\"{}\"", "x".repeat(size - 2));
-    assert_eq!(broker.post("/v1/chat/completions", of_size(1000), &[]).await.status, 200);
-    assert_eq!(broker.post("/v1/chat/completions", of_size(1001), &[]).await.status, 413);
+    assert_eq!(
+        broker
+            .post("/v1/chat/completions", of_size(1000), &[])
+            .await
+            .status,
+        200
+    );
+    assert_eq!(
+        broker
+            .post("/v1/chat/completions", of_size(1001), &[])
+            .await
+            .status,
+        413
+    );
 }
 
 #[actix_web::test]
 async fn compressed_bodies_are_refused() {
     let broker = Broker::start(BrokerOptions::default()).await;
-    let answer =
-        broker.post("/v1/chat/completions", "{}", &[("content-encoding", "gzip")]).await;
+    let answer = broker
+        .post(
+            "/v1/chat/completions",
+            "{}",
+            &[("content-encoding", "gzip")],
+        )
+        .await;
     assert_eq!(answer.status, 415);
 }
 
@@ -112,13 +149,26 @@ async fn requests_that_are_framed_badly_are_refused_and_hung_up_on() {
         let mut request = raw::head(&broker, headers);
         request.extend_from_slice(b"{}");
         let answer = raw::exchange(&broker, &request, SILENCE).await;
-        assert!(answer.closed && matches!(answer.status(), 400 | 0), "{headers}: {answer:?}");
+        assert!(
+            answer.closed && matches!(answer.status(), 400 | 0),
+            "{headers}: {answer:?}"
+        );
     }
-    for line in ["\x16\x03\x01\x02\x00\x01\x00", "GET / HTTP/9.9\r\n\r\n", "GARBAGE\r\n\r\n"] {
+    for line in [
+        "\x16\x03\x01\x02\x00\x01\x00",
+        "GET / HTTP/9.9\r\n\r\n",
+        "GARBAGE\r\n\r\n",
+    ] {
         let answer = raw::exchange(&broker, line.as_bytes(), SILENCE).await;
-        assert!(answer.status() == 400 || answer.closed, "{line:?}: {answer:?}");
+        assert!(
+            answer.status() == 400 || answer.closed,
+            "{line:?}: {answer:?}"
+        );
     }
-    assert_eq!(broker.chat(&chat("still there", json!({}))).await.status, 200);
+    assert_eq!(
+        broker.chat(&chat("still there", json!({}))).await.status,
+        200
+    );
     assert_eq!(broker.until_items(1).await.len(), 1);
 }
 
@@ -127,8 +177,13 @@ async fn an_unknown_agent_is_named_in_a_404_and_nothing_is_kept() {
     let broker = Broker::start(BrokerOptions::default()).await;
     let body = chat("hello", json!({})).to_string();
     for name in ["bob", "../../etc/passwd", "a/b"] {
-        let answer =
-            broker.post("/v1/chat/completions", body.clone(), &[("x-openclaw-agent-id", name)]).await;
+        let answer = broker
+            .post(
+                "/v1/chat/completions",
+                body.clone(),
+                &[("x-openclaw-agent-id", name)],
+            )
+            .await;
         assert_eq!(answer.status, 404);
         assert_eq!(answer.json()["error"]["code"], "model_not_found");
         assert!(answer.text.contains(name), "{}", answer.text);
@@ -139,12 +194,24 @@ async fn an_unknown_agent_is_named_in_a_404_and_nothing_is_kept() {
 #[actix_web::test]
 async fn a_context_id_is_text_and_never_a_path() {
     let broker = Broker::start(BrokerOptions::default()).await;
-    for (number, channel) in ["../../x", "a\nb", "\u{0}", &"y".repeat(10_000)].iter().enumerate() {
-        let answer = broker.chat(&chat("hello", json!({ "channel": channel }))).await;
+    for (number, channel) in ["../../x", "a\nb", "\u{0}", &"y".repeat(10_000)]
+        .iter()
+        .enumerate()
+    {
+        let answer = broker
+            .chat(&chat("hello", json!({ "channel": channel })))
+            .await;
         assert_eq!(answer.status, 200);
         let items = broker.until_items(number + 1).await;
-        assert!(items.iter().any(|item| item["context_id"] == channel.trim()), "{channel:?}");
+        assert!(
+            items
+                .iter()
+                .any(|item| item["context_id"] == channel.trim()),
+            "{channel:?}"
+        );
     }
-    let marks = std::fs::read_dir(broker.folder().join(".context_ids")).unwrap().count();
+    let marks = std::fs::read_dir(broker.folder().join(".context_ids"))
+        .unwrap()
+        .count();
     assert_eq!(marks, 4);
 }

@@ -11,15 +11,27 @@ fn run(args: &[&str]) -> (Option<i32>, String, String) {
         .output()
         .unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    (output.status.code(), text(&output.stdout), text(&output.stderr))
+    (
+        output.status.code(),
+        text(&output.stdout),
+        text(&output.stderr),
+    )
 }
 
 #[test]
 fn help_goes_to_standard_output_and_wrong_usage_to_64() {
     let (code, out, _) = run(&["--help"]);
     assert_eq!(code, Some(0));
-    assert!(out.contains("serve") && out.contains("config") && out.contains("skills"), "{out}");
-    for wrong in [&["--foo"][..], &["serv"], &["serve", "--port"], &["serve", "--port", "70000"]] {
+    assert!(
+        out.contains("serve") && out.contains("config") && out.contains("skills"),
+        "{out}"
+    );
+    for wrong in [
+        &["--foo"][..],
+        &["serv"],
+        &["serve", "--port"],
+        &["serve", "--port", "70000"],
+    ] {
         let (code, _, err) = run(wrong);
         assert_eq!(code, Some(64), "{wrong:?}: {err}");
     }
@@ -36,18 +48,28 @@ fn a_configuration_is_checked_shown_and_described() {
     assert!(out.contains("[mailbox]") && out.contains("7011"), "{out}");
     let (code, out, _) = run(&["config", "schema"]);
     assert_eq!(code, Some(0));
-    assert!(serde_json::from_str::<serde_json::Value>(&out).unwrap()["properties"]["mailbox"].is_object());
+    assert!(
+        serde_json::from_str::<serde_json::Value>(&out).unwrap()["properties"]["mailbox"]
+            .is_object()
+    );
 }
 
 #[test]
 fn a_typo_in_a_configuration_is_named_with_its_place() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("p.toml");
-    std::fs::write(&path, "[server]\nport = 7011\n[backend]\nurll = \"http://x\"\n").unwrap();
+    std::fs::write(
+        &path,
+        "[server]\nport = 7011\n[backend]\nurll = \"http://x\"\n",
+    )
+    .unwrap();
     let (code, out, err) = run(&["config", "check", "--config", path.to_str().unwrap()]);
     assert_eq!(code, Some(78), "{out}{err}");
     let said = out + &err;
-    assert!(said.contains("p.toml:4") && said.contains("urll") && said.contains("`url`"), "{said}");
+    assert!(
+        said.contains("p.toml:4") && said.contains("urll") && said.contains("`url`"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -64,7 +86,13 @@ fn skills_are_installed_where_told() {
 fn closed_standard_output_is_no_panic() {
     #[expect(clippy::disallowed_methods, reason = "a shell closes the output")]
     let output = std::process::Command::new("sh")
-        .args(["-c", &format!("{} config schema >/dev/full", env!("CARGO_BIN_EXE_postroom"))])
+        .args([
+            "-c",
+            &format!(
+                "{} config schema >/dev/full",
+                env!("CARGO_BIN_EXE_postroom")
+            ),
+        ])
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(74), "{output:?}");

@@ -96,13 +96,25 @@ async fn dying_at_every_named_place_loses_nothing_and_tears_nothing() {
 /// Starts the broker once more and compares what it writes with what was promised.
 async fn check(folder: &Arc<tempfile::TempDir>, promises: &Promises, reader: Reader) {
     let kept = promises.kept.lock().unwrap().clone();
-    assert!(kept.len() > CLIENTS, "only {} messages were accepted", kept.len());
+    assert!(
+        kept.len() > CLIENTS,
+        "only {} messages were accepted",
+        kept.len()
+    );
     let broker = Broker::start_in(Arc::clone(folder), BrokerOptions::default()).await;
     let missing = || {
         let prompts = prompts(&broker.inbox());
-        kept.iter().filter(|prompt| !prompts.contains_key(*prompt)).cloned().collect::<Vec<_>>()
+        kept.iter()
+            .filter(|prompt| !prompts.contains_key(*prompt))
+            .cloned()
+            .collect::<Vec<_>>()
     };
-    until("every accepted message in the inbox", missing, Vec::is_empty).await;
+    until(
+        "every accepted message in the inbox",
+        missing,
+        Vec::is_empty,
+    )
+    .await;
     for (prompt, files) in prompts(&broker.inbox()) {
         assert_eq!(files.len(), 1, "{prompt} lies in {files:?}");
     }
@@ -113,7 +125,10 @@ async fn check(folder: &Arc<tempfile::TempDir>, promises: &Promises, reader: Rea
 fn prompts(inbox: &Path) -> BTreeMap<String, Vec<PathBuf>> {
     let mut prompts: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
     for path in inbox_files(inbox) {
-        let prompt = read_item(&path)["latest-user-prompt"].as_str().unwrap().to_owned();
+        let prompt = read_item(&path)["latest-user-prompt"]
+            .as_str()
+            .unwrap()
+            .to_owned();
         prompts.entry(prompt).or_default().push(path);
     }
     prompts
@@ -176,12 +191,20 @@ async fn send(stream: &mut TcpStream, body: &str) -> Option<u16> {
     let mut answer = Vec::new();
     let mut buffer = [0; 4096];
     loop {
-        let read = stream.read(&mut buffer).await.ok().filter(|read| *read > 0)?;
+        let read = stream
+            .read(&mut buffer)
+            .await
+            .ok()
+            .filter(|read| *read > 0)?;
         answer.extend_from_slice(&buffer[..read]);
         let text = String::from_utf8_lossy(&answer);
         if let Some((head, body)) = text.split_once("\r\n\r\n") {
             let head = head.to_lowercase();
-            let length = head.split("content-length: ").nth(1)?.split("\r\n").next()?;
+            let length = head
+                .split("content-length: ")
+                .nth(1)?
+                .split("\r\n")
+                .next()?;
             if body.len() >= length.parse().ok()? {
                 return head.split(' ').nth(1)?.parse().ok();
             }

@@ -12,16 +12,34 @@ use crate::support::{
 
 #[actix_web::test]
 async fn no_answer_is_earlier_than_the_sync_of_its_message() {
-    let trace = "-f,-qq,-o,/dev/null,-e,trace=fsync,fdatasync,-e,inject=fsync,fdatasync:delay_enter=300000";
+    let trace =
+        "-f,-qq,-o,/dev/null,-e,trace=fsync,fdatasync,-e,inject=fsync,fdatasync:delay_enter=300000";
     let mut wrapper = vec![tools::strace()];
-    wrapper.extend(trace.split(",-").enumerate().map(|(index, part)| {
-        if index == 0 { part.to_owned() } else { format!("-{part}") }
-    }).flat_map(split_option));
-    let broker = Broker::start(BrokerOptions { wrapper, ..BrokerOptions::default() }).await;
+    wrapper.extend(
+        trace
+            .split(",-")
+            .enumerate()
+            .map(|(index, part)| {
+                if index == 0 {
+                    part.to_owned()
+                } else {
+                    format!("-{part}")
+                }
+            })
+            .flat_map(split_option),
+    );
+    let broker = Broker::start(BrokerOptions {
+        wrapper,
+        ..BrokerOptions::default()
+    })
+    .await;
     for number in 1..=3 {
         let began = Instant::now();
         assert_eq!(broker.chat(&chat("hello", json!({}))).await.status, 200);
-        assert!(began.elapsed() >= Duration::from_millis(300), "answered before the sync");
+        assert!(
+            began.elapsed() >= Duration::from_millis(300),
+            "answered before the sync"
+        );
         broker.until_items(number).await;
     }
 }

@@ -42,13 +42,23 @@ async fn a_full_disk_is_a_quick_503_and_accepting_goes_on_by_itself() {
             kept += 1;
             continue;
         }
-        assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+        assert!(
+            began.elapsed() < Duration::from_secs(1),
+            "{:?}",
+            began.elapsed()
+        );
         break answer;
     };
     assert_eq!(refused.status, 503);
     assert!(refused.header("retry-after").is_some());
     assert!(refused.text.contains("disk"), "{}", refused.text);
-    assert_eq!(broker.send("GET", "/readyz", String::new(), &[]).await.status, 503);
+    assert_eq!(
+        broker
+            .send("GET", "/readyz", String::new(), &[])
+            .await
+            .status,
+        503
+    );
     folder.free();
     until_status(&broker, 200, Duration::from_secs(6)).await;
     let broker = broker.kill_and_restart().await;
@@ -57,8 +67,8 @@ async fn a_full_disk_is_a_quick_503_and_accepting_goes_on_by_itself() {
 
 #[actix_web::test]
 async fn a_commit_that_fails_is_never_answered_as_kept() {
-    let options = BrokerOptions::default()
-        .env("POSTROOM_FAILPOINTS", "store::commit_io_error=20%return");
+    let options =
+        BrokerOptions::default().env("POSTROOM_FAILPOINTS", "store::commit_io_error=20%return");
     let broker = Broker::start(options).await;
     let (mut kept, mut refused) = (0, 0);
     let began = Instant::now();
@@ -89,9 +99,15 @@ impl SmallDisk {
         let folder = tempfile::tempdir().unwrap();
         let disk = Self { folder };
         run("truncate", &["-s", "24M", &disk.path("image")]);
-        run("mkfs.ext4", &["-q", "-O", "^has_journal", &disk.path("image")]);
+        run(
+            "mkfs.ext4",
+            &["-q", "-O", "^has_journal", &disk.path("image")],
+        );
         std::fs::create_dir(disk.folder.path().join("mount")).unwrap();
-        run("mount", &["-o", "loop", &disk.path("image"), &disk.path("mount")]);
+        run(
+            "mount",
+            &["-o", "loop", &disk.path("image"), &disk.path("mount")],
+        );
         disk
     }
 
@@ -122,8 +138,14 @@ impl Drop for SmallDisk {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "tests set up a disk of their own")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tests set up a disk of their own"
+)]
 fn run(program: &str, args: &[&str]) {
-    let output = std::process::Command::new(program).args(args).output().unwrap();
+    let output = std::process::Command::new(program)
+        .args(args)
+        .output()
+        .unwrap();
     assert!(output.status.success(), "{program} {args:?}: {output:?}");
 }

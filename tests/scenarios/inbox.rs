@@ -23,21 +23,39 @@ async fn a_request_is_answered_empty_and_lies_in_the_inbox() {
     assert_eq!(items, [expected]);
     let path = inbox_files(&broker.inbox()).remove(0);
     let text = std::fs::read_to_string(&path).unwrap();
-    assert!(text.starts_with("{\n  \"latest-user-prompt\": \"hello\",\n  \"messages\""), "{text}");
-    assert!(text.contains("\"umlaut\": \"ä\"") && text.ends_with("}\n"), "{text}");
+    assert!(
+        text.starts_with("{\n  \"latest-user-prompt\": \"hello\",\n  \"messages\""),
+        "{text}"
+    );
+    assert!(
+        text.contains("\"umlaut\": \"ä\"") && text.ends_with("}\n"),
+        "{text}"
+    );
     let name = path.file_stem().unwrap().to_string_lossy().into_owned();
     let (time, id) = name.split_once('-').unwrap();
-    assert!(time.len() == 14 && time.bytes().all(|b| b.is_ascii_digit()), "{name}");
-    assert!(id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit()), "{name}");
+    assert!(
+        time.len() == 14 && time.bytes().all(|b| b.is_ascii_digit()),
+        "{name}"
+    );
+    assert!(
+        id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit()),
+        "{name}"
+    );
 }
 
 #[actix_web::test]
 async fn a_streamed_answer_ends_as_openai_ends_it() {
     let broker = Broker::start(BrokerOptions::default()).await;
-    let body = chat("hi", json!({"stream": true, "stream_options": {"include_usage": true}}));
+    let body = chat(
+        "hi",
+        json!({"stream": true, "stream_options": {"include_usage": true}}),
+    );
     let answer = broker.chat(&body).await;
     assert_eq!(answer.header("content-type"), Some("text/event-stream"));
-    assert_eq!(answer.header("cache-control"), Some("no-cache, no-transform"));
+    assert_eq!(
+        answer.header("cache-control"),
+        Some("no-cache, no-transform")
+    );
     let events = answer.events();
     let chunk = |index: usize| serde_json::from_str::<Value>(events[index]).unwrap();
     assert_eq!(chunk(0)["choices"][0]["delta"]["content"], "");
@@ -51,16 +69,26 @@ async fn later_messages_of_a_context_are_short_and_keep_their_order() {
     let broker = Broker::start(BrokerOptions::default()).await;
     for number in 0..20 {
         let fields = json!({"channel": "telegram", "target": "7"});
-        broker.chat(&chat(&format!("message {number}"), fields)).await;
+        broker
+            .chat(&chat(&format!("message {number}"), fields))
+            .await;
     }
     let items = broker.until_items(20).await;
     assert!(items[0].get("messages").is_some(), "{}", items[0]);
     for (number, item) in items.iter().enumerate().skip(1) {
         let prompt = format!("message {number}");
-        assert_eq!(item, &json!({"context_id": "telegram:7", "latest-user-prompt": prompt}));
+        assert_eq!(
+            item,
+            &json!({"context_id": "telegram:7", "latest-user-prompt": prompt})
+        );
     }
     let marks = broker.folder().join(".context_ids");
-    let mark = std::fs::read_dir(marks).unwrap().next().unwrap().unwrap().path();
+    let mark = std::fs::read_dir(marks)
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .path();
     assert_eq!(std::fs::read_to_string(mark).unwrap(), "telegram:7\n");
 }
 
@@ -77,22 +105,34 @@ async fn a_deleted_mark_makes_the_next_message_whole() {
     assert!(broker.until_items(2).await[1].get("messages").is_none());
     std::fs::remove_dir_all(&marks).unwrap();
     send().await;
-    assert!(broker.until_items(3).await.iter().filter(|item| item.get("messages").is_some()).count() == 2);
+    assert!(
+        broker
+            .until_items(3)
+            .await
+            .iter()
+            .filter(|item| item.get("messages").is_some())
+            .count()
+            == 2
+    );
 }
 
 #[actix_web::test]
 async fn a_window_makes_one_file_of_what_a_context_says_at_once() {
-    let options =
-        BrokerOptions::toml("[mailbox]\ninbox = \"{inbox}\"\nbatch_window = \"400ms\"\n");
+    let options = BrokerOptions::toml("[mailbox]\ninbox = \"{inbox}\"\nbatch_window = \"400ms\"\n");
     let broker = Broker::start(options).await;
     for number in 0..5 {
-        let answer = broker.chat(&chat(&number.to_string(), json!({"channel": "c"}))).await;
+        let answer = broker
+            .chat(&chat(&number.to_string(), json!({"channel": "c"})))
+            .await;
         assert_eq!(answer.status, 200);
     }
     let item = broker.until_items(1).await.remove(0);
     assert_eq!(item["latest-user-prompt"], "4");
     let batch = item["batch"].as_array().unwrap();
-    let prompts: Vec<_> = batch.iter().map(|part| part["latest-user-prompt"].clone()).collect();
+    let prompts: Vec<_> = batch
+        .iter()
+        .map(|part| part["latest-user-prompt"].clone())
+        .collect();
     assert_eq!(prompts, ["0", "1", "2", "3", "4"]);
     assert!(batch[0].get("messages").is_some() && batch[1].get("messages").is_none());
 }
@@ -122,8 +162,12 @@ async fn a_file_that_the_agent_took_never_comes_back() {
     broker.until_items(1).await;
     let projected = async || {
         let metrics = broker.get("/metrics").await.text;
-        metrics.lines().any(|line| line == "postroom_store_pending_inbox 0")
-            && metrics.lines().any(|line| line == "postroom_store_messages 1")
+        metrics
+            .lines()
+            .any(|line| line == "postroom_store_pending_inbox 0")
+            && metrics
+                .lines()
+                .any(|line| line == "postroom_store_messages 1")
     };
     while !projected().await {
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
@@ -149,10 +193,16 @@ async fn files_are_logged_in_the_words_that_users_grep_for() {
     broker.chat(&chat("hello", json!({}))).await;
     let logged = || -> Option<Value> {
         let lines = broker.log_lines();
-        let lines = lines.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        lines.into_iter().find(|line| line["message"] == "chat_completion request inbox")
+        let lines = lines
+            .iter()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        lines
+            .into_iter()
+            .find(|line| line["message"] == "chat_completion request inbox")
     };
-    let line = until("the log line", logged, Option::is_some).await.unwrap();
+    let line = until("the log line", logged, Option::is_some)
+        .await
+        .unwrap();
     let path = inbox_files(&broker.inbox()).remove(0);
     assert_eq!(line["inbox_path"], path.display().to_string());
     assert_eq!(line["file_size"], std::fs::metadata(&path).unwrap().len());

@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 
 use crate::support::broker::{Broker, BrokerOptions};
 
-const SYSTEM: &str = "<!-- openclaw:attempt:STABLE -->\nYou help.\n<!-- /openclaw:attempt:STABLE -->";
+const SYSTEM: &str =
+    "<!-- openclaw:attempt:STABLE -->\nYou help.\n<!-- /openclaw:attempt:STABLE -->";
 
 fn internal(text: &str) -> Value {
     let text = format!(
@@ -38,7 +39,10 @@ async fn item_of(broker: &Broker, body: Value) -> Value {
     assert_eq!(answer.status, 200, "{}", answer.text);
     let first: Value = serde_json::from_str(answer.events()[0]).unwrap();
     let text = first["choices"][0]["delta"]["content"].as_str().unwrap();
-    assert!(!text.is_empty(), "an empty answer is a failure to this client");
+    assert!(
+        !text.is_empty(),
+        "an empty answer is a failure to this client"
+    );
     assert_eq!(answer.events().last(), Some(&"[DONE]"));
     broker.until_items(before + 1).await.pop().unwrap()
 }
@@ -46,7 +50,10 @@ async fn item_of(broker: &Broker, body: Value) -> Value {
 #[actix_web::test]
 async fn a_turn_of_the_command_line_belongs_to_its_session() {
     let broker = Broker::start(BrokerOptions::default()).await;
-    let first = format!("[Sat 2026-11-21 07:41 UTC] good morning\n\n{}", runtime("agent:main:main", ""));
+    let first = format!(
+        "[Sat 2026-11-21 07:41 UTC] good morning\n\n{}",
+        runtime("agent:main:main", "")
+    );
     let item = item_of(&broker, request(vec![user(&first), internal("none")])).await;
     assert_eq!(item["latest-user-prompt"], "good morning");
     assert_eq!(item["context_id"], "agent:main:main");
@@ -55,7 +62,10 @@ async fn a_turn_of_the_command_line_belongs_to_its_session() {
 #[actix_web::test]
 async fn api_callers_share_a_channel_but_not_a_conversation() {
     let broker = Broker::start(BrokerOptions::default()).await;
-    let line = runtime("agent:main:openai-user:carol", " | channel=webchat | capabilities=none");
+    let line = runtime(
+        "agent:main:openai-user:carol",
+        " | channel=webchat | capabilities=none",
+    );
     let first = format!("[Sat 2026-11-21 07:44 UTC] first\n\n{line}");
     let messages = vec![
         user(&first),
@@ -90,12 +100,17 @@ async fn a_telegram_message_belongs_to_its_sender_and_a_group_to_itself() {
 #[actix_web::test]
 async fn a_tool_loop_without_a_backend_makes_no_second_item() {
     let broker = Broker::start(BrokerOptions::default()).await;
-    let first = format!("[Sat 2026-11-21 07:41 UTC] look it up\n\n{}", runtime("agent:main:main", ""));
+    let first = format!(
+        "[Sat 2026-11-21 07:41 UTC] look it up\n\n{}",
+        runtime("agent:main:main", "")
+    );
     item_of(&broker, request(vec![user(&first), internal("none")])).await;
     let call = json!({"role": "assistant", "content": null, "tool_calls": [
         {"id": "c1", "type": "function", "function": {"name": "read", "arguments": "{}"}}]});
     let result = json!({"role": "tool", "tool_call_id": "c1", "content": "found"});
-    let answer = broker.chat(&request(vec![user(&first), call, result, internal("none")])).await;
+    let answer = broker
+        .chat(&request(vec![user(&first), call, result, internal("none")]))
+        .await;
     assert_eq!(answer.status, 200);
     let broker = broker.kill_and_restart().await;
     assert_eq!(broker.inbox_items().len(), 1);
@@ -112,6 +127,12 @@ async fn never_means_never_and_always_means_everyone() {
     let broker = Broker::start(with("always")).await;
     assert_eq!(broker.chat(&plain).await.content(), "noted");
     let broker = Broker::start(with("never")).await;
-    let answer = broker.chat(&request(vec![user("x"), internal("none")])).await;
-    assert!(answer.events()[0].contains("\"content\":\"\""), "{}", answer.text);
+    let answer = broker
+        .chat(&request(vec![user("x"), internal("none")]))
+        .await;
+    assert!(
+        answer.events()[0].contains("\"content\":\"\""),
+        "{}",
+        answer.text
+    );
 }

@@ -22,9 +22,15 @@ async fn without_room_the_answer_is_503_with_when_to_come_back() {
         (broker.chat(&body).await, began.elapsed())
     }))
     .await;
-    let kept = answers.iter().filter(|(answer, _)| answer.status == 200).count();
+    let kept = answers
+        .iter()
+        .filter(|(answer, _)| answer.status == 200)
+        .count();
     assert!(kept >= 1, "{answers:?}");
-    let refused: Vec<_> = answers.iter().filter(|(answer, _)| answer.status == 503).collect();
+    let refused: Vec<_> = answers
+        .iter()
+        .filter(|(answer, _)| answer.status == 503)
+        .collect();
     assert_eq!(refused.len(), 8 - kept);
     for (answer, took) in &refused {
         assert_eq!(answer.json()["error"]["type"], "overloaded_error");
@@ -33,6 +39,9 @@ async fn without_room_the_answer_is_503_with_when_to_come_back() {
     }
     broker.until_items(kept).await;
     let metrics = broker.get("/metrics").await.text;
-    let counted = format!("postroom_requests_refused_total{{reason=\"busy\"}} {}", refused.len());
+    let counted = format!(
+        "postroom_requests_refused_total{{reason=\"busy\"}} {}",
+        refused.len()
+    );
     assert!(metrics.contains(&counted), "{metrics}");
 }

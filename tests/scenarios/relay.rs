@@ -29,25 +29,59 @@ async fn a_reply_goes_to_the_client_as_it_came_and_into_the_inbox() {
     assert_eq!(answer.json(), completion("hi there"));
     let item = broker.until_items(1).await.remove(0);
     assert_eq!(item["backend-llm-reply"], "hi there");
-    assert!(item["backend-llm-instruction"].as_str().unwrap().contains("backend-llm-reply"));
+    assert!(
+        item["backend-llm-instruction"]
+            .as_str()
+            .unwrap()
+            .contains("backend-llm-reply")
+    );
     let asked = backend.asked().remove(0);
-    assert!(asked.head.starts_with("POST /v1/chat/completions HTTP/1.1"), "{}", asked.head);
-    assert!(asked.head.to_lowercase().contains("authorization: bearer backend-key"));
-    assert!(!asked.head.contains(broker.key()), "our own key went upstream");
+    assert!(
+        asked.head.starts_with("POST /v1/chat/completions HTTP/1.1"),
+        "{}",
+        asked.head
+    );
+    assert!(
+        asked
+            .head
+            .to_lowercase()
+            .contains("authorization: bearer backend-key")
+    );
+    assert!(
+        !asked.head.contains(broker.key()),
+        "our own key went upstream"
+    );
     assert_eq!(asked.body["model"], "gpt-5.4-nano");
     assert_eq!(asked.body["messages"][0]["role"], "system");
-    assert!(asked.body["messages"][0]["content"].as_str().unwrap().contains("Context id: c"));
-    assert_eq!(asked.body["messages"][1], json!({"role": "user", "content": "hello"}));
+    assert!(
+        asked.body["messages"][0]["content"]
+            .as_str()
+            .unwrap()
+            .contains("Context id: c")
+    );
+    assert_eq!(
+        asked.body["messages"][1],
+        json!({"role": "user", "content": "hello"})
+    );
 }
 
 #[actix_web::test]
 async fn a_stream_arrives_event_by_event_and_is_put_together_for_the_inbox() {
     let pause = Step::Wait(Duration::from_millis(300));
-    let script = vec![stream_head(), delta("one "), pause.clone(), delta("two"), pause, stream_end()];
+    let script = vec![
+        stream_head(),
+        delta("one "),
+        pause.clone(),
+        delta("two"),
+        pause,
+        stream_end(),
+    ];
     let backend = ScriptedBackend::start(script).await;
     let broker = Broker::start(BrokerOptions::with_backend(backend.url())).await;
     let body = chat("hello", json!({"stream": true})).to_string();
-    let mut stream = tokio::net::TcpStream::connect(broker.address()).await.unwrap();
+    let mut stream = tokio::net::TcpStream::connect(broker.address())
+        .await
+        .unwrap();
     let mut request = raw::head(&broker, &format!("Content-Length: {}\r\n", body.len()));
     request.extend_from_slice(body.as_bytes());
     stream.write_all(&request).await.unwrap();
@@ -82,8 +116,17 @@ async fn a_backend_that_fails_costs_neither_the_message_nor_an_error() {
         ("redirects", redirect),
         ("garbage", garbage),
         ("not a completion", not_json),
-        ("unauthorized", json_answer("401 Unauthorized", &json!({"error": {"message": "bad key"}}))),
-        ("bad request", json_answer("400 Bad Request", &json!({"error": {"message": "no"}}))),
+        (
+            "unauthorized",
+            json_answer(
+                "401 Unauthorized",
+                &json!({"error": {"message": "bad key"}}),
+            ),
+        ),
+        (
+            "bad request",
+            json_answer("400 Bad Request", &json!({"error": {"message": "no"}})),
+        ),
         ("closes", vec![]),
     ];
     for (name, script) in cases {
@@ -94,7 +137,11 @@ async fn a_backend_that_fails_costs_neither_the_message_nor_an_error() {
             let answer = broker.chat(&chat(name, json!({"stream": stream}))).await;
             if name != "not a completion" {
                 assert_eq!(answer.status, 200, "{name}: {}", answer.text);
-                assert!(answer.text.contains("local-agent"), "{name}: {}", answer.text);
+                assert!(
+                    answer.text.contains("local-agent"),
+                    "{name}: {}",
+                    answer.text
+                );
             }
             assert!(began.elapsed() < Duration::from_secs(8), "{name}");
             let items = broker.until_items(number + 1).await;
@@ -103,7 +150,10 @@ async fn a_backend_that_fails_costs_neither_the_message_nor_an_error() {
         }
         if !matches!(name, "not a completion") {
             let logged = broker.log_lines().join("\n");
-            assert!(logged.contains("backend_forward_failed"), "{name}: {logged}");
+            assert!(
+                logged.contains("backend_forward_failed"),
+                "{name}: {logged}"
+            );
         }
     }
 }
@@ -117,7 +167,10 @@ async fn a_backend_that_is_down_is_found_out_at_once() {
         broker.until_items(number).await;
     }
     let metrics = broker.get("/metrics").await.text;
-    assert!(metrics.contains("postroom_backend_circuit_state"), "{metrics}");
+    assert!(
+        metrics.contains("postroom_backend_circuit_state"),
+        "{metrics}"
+    );
 }
 
 #[actix_web::test]
@@ -127,48 +180,82 @@ async fn a_stream_that_breaks_off_ends_with_an_error_event_and_keeps_what_came()
     let answer = broker.chat(&chat("hello", json!({"stream": true}))).await;
     let events = answer.events();
     assert_eq!(events.last(), Some(&"[DONE]"), "{}", answer.text);
-    assert!(events[events.len() - 2].contains("error"), "{}", answer.text);
+    assert!(
+        events[events.len() - 2].contains("error"),
+        "{}",
+        answer.text
+    );
     let item = broker.until_items(1).await.remove(0);
     assert_eq!(item["backend-llm-reply"], "half an ans");
 }
 
 #[actix_web::test]
 async fn an_endless_answer_is_cut_within_bounded_memory() {
-    let head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n".to_vec();
+    let head =
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n".to_vec();
     let flood = Step::Forever(vec![b' '; 1 << 16]);
     let backend = ScriptedBackend::start(vec![Step::Send(head), flood]).await;
     let broker = Broker::start(impatient(backend.url(), "")).await;
     let answer = broker.chat(&chat("hello", json!({}))).await;
     assert_eq!((answer.status, answer.content().as_str()), (200, ""));
     broker.until_items(1).await;
-    assert!(broker.peak_memory_bytes() < 128 << 20, "{}", broker.peak_memory_bytes());
+    assert!(
+        broker.peak_memory_bytes() < 128 << 20,
+        "{}",
+        broker.peak_memory_bytes()
+    );
 }
 
 #[actix_web::test]
 async fn a_busy_backend_is_asked_again_and_another_one_takes_over() {
     let busy = ScriptedBackend::start_with(|number, _| {
-        if number == 0 { json_answer("503 Busy", &json!({})) } else { json_answer("200 OK", &completion("second try")) }
+        if number == 0 {
+            json_answer("503 Busy", &json!({}))
+        } else {
+            json_answer("200 OK", &completion("second try"))
+        }
     })
     .await;
     let broker = Broker::start(impatient(busy.url(), "")).await;
-    assert_eq!(broker.chat(&chat("x", json!({}))).await.content(), "second try");
-    let standby = ScriptedBackend::start(json_answer("200 OK", &completion("from the other"))).await;
-    let more = format!("fallback = \"other\"\n[backends.other]\nurl = \"{}\"\nmodel = \"m2\"\n", standby.url());
+    assert_eq!(
+        broker.chat(&chat("x", json!({}))).await.content(),
+        "second try"
+    );
+    let standby =
+        ScriptedBackend::start(json_answer("200 OK", &completion("from the other"))).await;
+    let more = format!(
+        "fallback = \"other\"\n[backends.other]\nurl = \"{}\"\nmodel = \"m2\"\n",
+        standby.url()
+    );
     let broker = Broker::start(impatient("http://127.0.0.1:9", &more)).await;
-    assert_eq!(broker.chat(&chat("x", json!({}))).await.content(), "from the other");
+    assert_eq!(
+        broker.chat(&chat("x", json!({}))).await.content(),
+        "from the other"
+    );
     assert_eq!(standby.asked()[0].body["model"], "m2");
-    assert_eq!(broker.until_items(1).await[0]["backend-llm-reply"], "from the other");
+    assert_eq!(
+        broker.until_items(1).await[0]["backend-llm-reply"],
+        "from the other"
+    );
 }
 
 #[actix_web::test]
 async fn a_reply_reaches_the_inbox_although_the_client_has_gone() {
-    let script = vec![stream_head(), delta("one "), Step::Wait(Duration::from_millis(500)), delta("two"), stream_end()];
+    let script = vec![
+        stream_head(),
+        delta("one "),
+        Step::Wait(Duration::from_millis(500)),
+        delta("two"),
+        stream_end(),
+    ];
     let backend = ScriptedBackend::start(script).await;
     let broker = Broker::start(impatient(backend.url(), "")).await;
     let body = chat("hello", json!({"stream": true})).to_string();
     let mut request = raw::head(&broker, &format!("Content-Length: {}\r\n", body.len()));
     request.extend_from_slice(body.as_bytes());
-    let mut stream = tokio::net::TcpStream::connect(broker.address()).await.unwrap();
+    let mut stream = tokio::net::TcpStream::connect(broker.address())
+        .await
+        .unwrap();
     stream.write_all(&request).await.unwrap();
     let mut first = [0; 64];
     assert!(stream.read(&mut first).await.unwrap() > 0);
@@ -194,18 +281,29 @@ async fn later_messages_of_a_context_wait_for_the_reply_and_others_do_not() {
     ));
     let broker = Broker::start(options).await;
     let send = async |prompt: &str, channel: &str| {
-        broker.chat(&chat(prompt, json!({"channel": channel}))).await
+        broker
+            .chat(&chat(prompt, json!({"channel": channel})))
+            .await
     };
     let first = send("slow", "a");
     let then = async {
         tokio::time::sleep(Duration::from_millis(200)).await;
         futures_util::join!(send("quick", "a"), send("quick", "b"));
-        let prompts: Vec<_> = broker.until_items(1).await.iter().map(|item| item["context_id"].clone()).collect();
+        let prompts: Vec<_> = broker
+            .until_items(1)
+            .await
+            .iter()
+            .map(|item| item["context_id"].clone())
+            .collect();
         assert_eq!(prompts, ["b"]);
     };
     futures_util::join!(first, then);
     let items = broker.until_items(3).await;
-    let of_a: Vec<_> = items.iter().filter(|item| item["context_id"] == "a").map(|item| item["latest-user-prompt"].clone()).collect();
+    let of_a: Vec<_> = items
+        .iter()
+        .filter(|item| item["context_id"] == "a")
+        .map(|item| item["latest-user-prompt"].clone())
+        .collect();
     assert_eq!(of_a, ["slow", "quick"]);
 }
 
@@ -263,5 +361,8 @@ async fn a_token_backend_is_shown_the_token_and_nothing_else() {
     assert_eq!(broker.chat(&chat("x", json!({}))).await.content(), "ok");
     let head = backend.asked()[0].head.to_lowercase();
     assert!(head.starts_with("post /v1/chat/completions "), "{head}");
-    assert!(head.contains("x-proxy-token: the-token") && !head.contains("authorization"), "{head}");
+    assert!(
+        head.contains("x-proxy-token: the-token") && !head.contains("authorization"),
+        "{head}"
+    );
 }

@@ -22,7 +22,10 @@ async fn a_second_broker_on_the_same_folder_is_refused() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(75), "{said}");
     assert!(said.contains(&format!("pid {}", broker.pid())), "{said}");
-    assert_eq!(broker.chat(&chat("still here", json!({}))).await.status, 200);
+    assert_eq!(
+        broker.chat(&chat("still here", json!({}))).await.status,
+        200
+    );
 }
 
 #[actix_web::test]
@@ -31,7 +34,15 @@ async fn a_port_that_is_taken_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let port = broker.address().rsplit(':').next().unwrap().to_owned();
     let output = postroom()
-        .args(["serve", "--host", "127.0.0.1", "--port", &port, "--inbox", "inbox"])
+        .args([
+            "serve",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            &port,
+            "--inbox",
+            "inbox",
+        ])
         .current_dir(folder.path())
         .env("HOME", folder.path())
         .output()
@@ -39,7 +50,10 @@ async fn a_port_that_is_taken_is_named() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains(&format!("127.0.0.1:{port}")), "{said}");
-    assert!(!folder.path().join(".postroom").exists(), "a refused start leaves a store behind");
+    assert!(
+        !folder.path().join(".postroom").exists(),
+        "a refused start leaves a store behind"
+    );
 }
 
 #[actix_web::test]
@@ -52,7 +66,10 @@ async fn what_waited_for_a_reply_is_written_after_a_crash() {
     let kill_once_kept = async {
         loop {
             let metrics = broker.get("/metrics").await.text;
-            if metrics.lines().any(|line| line == "postroom_accept_duration_seconds_count 1") {
+            if metrics
+                .lines()
+                .any(|line| line == "postroom_accept_duration_seconds_count 1")
+            {
                 break;
             }
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
@@ -93,6 +110,10 @@ async fn a_store_remembers_its_inbox() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(78), "{said}");
     assert!(said.contains("inbox"), "{said}");
-    let broker = Broker::start_in(Arc::clone(&folder), BrokerOptions::toml("[mailbox]\ninbox = \"{inbox}\"\n")).await;
+    let broker = Broker::start_in(
+        Arc::clone(&folder),
+        BrokerOptions::toml("[mailbox]\ninbox = \"{inbox}\"\n"),
+    )
+    .await;
     broker.until_items(1).await;
 }

@@ -34,7 +34,12 @@ async fn a_request_under_way_is_answered_before_the_end() {
     let answer = {
         let answer = broker.chat(&body);
         let stop = async {
-            until("the request upstream", || backend.asked().len(), |asked| *asked == 1).await;
+            until(
+                "the request upstream",
+                || backend.asked().len(),
+                |asked| *asked == 1,
+            )
+            .await;
             broker.signal(Signal::TERM);
         };
         futures_util::join!(answer, stop).0
@@ -52,8 +57,18 @@ async fn a_second_signal_ends_it_at_once_and_loses_nothing() {
     {
         let answer = broker.chat(&body);
         let kept = async {
-            until("the request upstream", || backend.asked().len(), |asked| *asked == 1).await;
-            while !broker.get("/metrics").await.text.contains("postroom_accept_duration_seconds_count 1") {
+            until(
+                "the request upstream",
+                || backend.asked().len(),
+                |asked| *asked == 1,
+            )
+            .await;
+            while !broker
+                .get("/metrics")
+                .await
+                .text
+                .contains("postroom_accept_duration_seconds_count 1")
+            {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
@@ -62,7 +77,10 @@ async fn a_second_signal_ends_it_at_once_and_loses_nothing() {
     // The client above has gone, but its relay goes on until its time limits.
     broker.signal(Signal::TERM);
     let log = || broker.log_lines().join("\n");
-    until("the beginning of the end", log, |log| log.contains("second signal ends it")).await;
+    until("the beginning of the end", log, |log| {
+        log.contains("second signal ends it")
+    })
+    .await;
     broker.signal(Signal::INT);
     let began = Instant::now();
     let _ = broker.ended().await;

@@ -39,9 +39,21 @@ async fn six_hundred_stalled_bodies_slow_nobody_and_get_their_408() {
     }
     // The promise is 100 ms; the machine that runs the tests may be busy with other tests.
     assert!(slowest < Duration::from_millis(500), "{slowest:?}");
-    let answers = join_all(stalled.iter_mut().map(|stream| raw::read(stream, Duration::from_secs(15)))).await;
-    assert!(answers.iter().all(|answer| answer.status() == 408 && answer.closed));
+    let answers = join_all(
+        stalled
+            .iter_mut()
+            .map(|stream| raw::read(stream, Duration::from_secs(15))),
+    )
+    .await;
+    assert!(
+        answers
+            .iter()
+            .all(|answer| answer.status() == 408 && answer.closed)
+    );
     let took = began.elapsed();
-    assert!(took > Duration::from_secs(8) && took < Duration::from_secs(25), "{took:?}");
+    assert!(
+        took > Duration::from_secs(8) && took < Duration::from_secs(25),
+        "{took:?}"
+    );
     broker.until_items(20).await;
 }

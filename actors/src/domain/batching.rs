@@ -94,8 +94,15 @@ impl Batcher {
             self.awaited.insert(item.id, lane.clone());
         }
         let reply_due = item.reply_due;
-        let waiting = Waiting { due: DueItem { item, reply: None }, reply_due };
-        self.lanes.entry(lane.clone()).or_default().items.push_back(waiting);
+        let waiting = Waiting {
+            due: DueItem { item, reply: None },
+            reply_due,
+        };
+        self.lanes
+            .entry(lane.clone())
+            .or_default()
+            .items
+            .push_back(waiting);
         self.reschedule(&lane);
     }
 
@@ -159,7 +166,10 @@ impl Batcher {
     pub fn failed(&mut self, due: DueLane, retry_at: DateTime<Utc>) {
         let queue = self.lanes.entry(due.lane.clone()).or_default();
         for due in due.files.into_iter().flatten().rev() {
-            queue.items.push_front(Waiting { due, reply_due: None });
+            queue.items.push_front(Waiting {
+                due,
+                reply_due: None,
+            });
         }
         queue.is_writing = false;
         queue.not_before = Some(retry_at);
@@ -178,7 +188,11 @@ impl Batcher {
 
     /// When the oldest waiting message came in. Looks at each lane's first message.
     pub fn oldest(&self) -> Option<DateTime<Utc>> {
-        self.lanes.values().filter_map(|queue| queue.items.front()).map(Waiting::received_at).min()
+        self.lanes
+            .values()
+            .filter_map(|queue| queue.items.front())
+            .map(Waiting::received_at)
+            .min()
     }
 
     /// No more replies are to be waited for: everything is due as soon as its window ends.
@@ -187,14 +201,20 @@ impl Batcher {
         let lanes: Vec<Lane> = self.lanes.keys().cloned().collect();
         for lane in lanes {
             if let Some(queue) = self.lanes.get_mut(&lane) {
-                queue.items.iter_mut().for_each(|waiting| waiting.reply_due = None);
+                queue
+                    .items
+                    .iter_mut()
+                    .for_each(|waiting| waiting.reply_due = None);
             }
             self.reschedule(&lane);
         }
     }
 
     fn first_scheduled(&mut self, now: DateTime<Utc>) -> Option<Lane> {
-        let first = self.schedule.first_entry().filter(|first| first.key().0 <= now)?;
+        let first = self
+            .schedule
+            .first_entry()
+            .filter(|first| first.key().0 <= now)?;
         Some(first.remove())
     }
 
@@ -204,9 +224,7 @@ impl Batcher {
         if let Some(queue) = self.lanes.get_mut(&lane) {
             queue.slot = None;
             queue.is_writing = true;
-            while files.len() < max_files
-                && queue.due_at(window).is_some_and(|due| due <= now)
-            {
+            while files.len() < max_files && queue.due_at(window).is_some_and(|due| due <= now) {
                 files.push(queue.take_group(window));
             }
         }
@@ -241,8 +259,14 @@ impl Queue {
     /// When the first group may be written; `None` where nothing waits.
     fn due_at(&self, window: TimeDelta) -> Option<DateTime<Utc>> {
         let window_end = self.window_end(window)?;
-        let replies = self.group(window_end).filter_map(|waiting| waiting.reply_due);
-        let gathered = if window.is_zero() { self.first_arrival() } else { Some(window_end) };
+        let replies = self
+            .group(window_end)
+            .filter_map(|waiting| waiting.reply_due);
+        let gathered = if window.is_zero() {
+            self.first_arrival()
+        } else {
+            Some(window_end)
+        };
         replies.chain(gathered).chain(self.not_before).max()
     }
 
@@ -250,8 +274,15 @@ impl Queue {
         let Some(window_end) = self.window_end(window) else {
             return Vec::new();
         };
-        let size = if window.is_zero() { 1 } else { self.group(window_end).count() };
-        self.items.drain(..size.min(self.items.len())).map(|waiting| waiting.due).collect()
+        let size = if window.is_zero() {
+            1
+        } else {
+            self.group(window_end).count()
+        };
+        self.items
+            .drain(..size.min(self.items.len()))
+            .map(|waiting| waiting.due)
+            .collect()
     }
 
     /// The messages that came in until `window_end`; without a window, the first one.
@@ -268,7 +299,11 @@ impl Queue {
     }
 
     fn window_end(&self, window: TimeDelta) -> Option<DateTime<Utc>> {
-        Some(self.first_arrival()?.checked_add_signed(window).unwrap_or(DateTime::<Utc>::MAX_UTC))
+        Some(
+            self.first_arrival()?
+                .checked_add_signed(window)
+                .unwrap_or(DateTime::<Utc>::MAX_UTC),
+        )
     }
 
     fn first_arrival(&self) -> Option<DateTime<Utc>> {
@@ -287,7 +322,9 @@ impl Waiting {
 }
 
 fn lane_of(item: &PendingItem) -> Lane {
-    item.context_id.clone().map_or(Lane::Single(item.sequence), Lane::Context)
+    item.context_id
+        .clone()
+        .map_or(Lane::Single(item.sequence), Lane::Context)
 }
 
 #[cfg(test)]

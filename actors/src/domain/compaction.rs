@@ -66,18 +66,30 @@ mod tests {
     #[test]
     fn a_message_without_context_is_always_whole() {
         let announced = AnnouncedContexts::default();
-        assert_eq!(announced.form(Compaction::Seed, None, true), InboxForm::Whole);
+        assert_eq!(
+            announced.form(Compaction::Seed, None, true),
+            InboxForm::Whole
+        );
     }
 
     #[test]
     fn the_first_message_is_whole_and_later_ones_are_short() {
         let mut announced = AnnouncedContexts::default();
         let id = context();
-        assert_eq!(announced.form(Compaction::Seed, Some(&id), false), InboxForm::Whole);
+        assert_eq!(
+            announced.form(Compaction::Seed, Some(&id), false),
+            InboxForm::Whole
+        );
         announced.announce(id.clone());
-        assert_eq!(announced.form(Compaction::Seed, Some(&id), false), InboxForm::Repeat);
+        assert_eq!(
+            announced.form(Compaction::Seed, Some(&id), false),
+            InboxForm::Repeat
+        );
         announced.forget(&id);
-        assert_eq!(announced.form(Compaction::Seed, Some(&id), true), InboxForm::Repeat);
+        assert_eq!(
+            announced.form(Compaction::Seed, Some(&id), true),
+            InboxForm::Repeat
+        );
     }
 
     #[test]
@@ -86,7 +98,10 @@ mod tests {
         let id = context();
         announced.announce(id.clone());
         announced.forget(&id);
-        assert_eq!(announced.form(Compaction::Seed, Some(&id), false), InboxForm::Whole);
+        assert_eq!(
+            announced.form(Compaction::Seed, Some(&id), false),
+            InboxForm::Whole
+        );
     }
 
     #[test]

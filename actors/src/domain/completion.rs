@@ -81,13 +81,20 @@ struct Delta<'a> {
 impl Completion<'_> {
     /// The completion as one JSON object.
     pub fn to_json(&self) -> String {
-        let message = Message { role: "assistant", content: self.content };
+        let message = Message {
+            role: "assistant",
+            content: self.content,
+        };
         to_text(&Whole {
             id: self.response_id(),
             object: "chat.completion",
             created: self.created_s,
             model: self.model,
-            choices: [WholeChoice { index: 0, message, finish_reason: "stop" }],
+            choices: [WholeChoice {
+                index: 0,
+                message,
+                finish_reason: "stop",
+            }],
             usage: Usage::default(),
         })
     }
@@ -95,8 +102,14 @@ impl Completion<'_> {
     /// The completion as server-sent events: text, `finish_reason`, usage where asked for, `[DONE]`.
     pub fn to_events(&self, include_usage: bool) -> String {
         let id = self.response_id();
-        let said = Delta { role: Some("assistant"), content: Some(self.content) };
-        let ended = Delta { role: None, content: None };
+        let said = Delta {
+            role: Some("assistant"),
+            content: Some(self.content),
+        };
+        let ended = Delta {
+            role: None,
+            content: None,
+        };
         let mut events = self.event(&id, said, None) + &self.event(&id, ended, Some("stop"));
         if include_usage {
             let usage = self.chunk(&id, Vec::new(), Some(Usage::default()));
@@ -106,7 +119,11 @@ impl Completion<'_> {
     }
 
     fn event(&self, id: &str, delta: Delta<'_>, finish_reason: Option<&'static str>) -> String {
-        let choice = ChunkChoice { index: 0, delta, finish_reason };
+        let choice = ChunkChoice {
+            index: 0,
+            delta,
+            finish_reason,
+        };
         event(&to_text(&self.chunk(id, vec![choice], None)))
     }
 
@@ -147,7 +164,12 @@ mod tests {
     use super::*;
 
     fn completion(content: &str) -> Completion<'_> {
-        Completion { id: Uuid::from_u128(0xf), created_s: 7, model: MAILBOX_MODEL, content }
+        Completion {
+            id: Uuid::from_u128(0xf),
+            created_s: 7,
+            model: MAILBOX_MODEL,
+            content,
+        }
     }
 
     fn chunks(events: &str) -> Vec<Value> {
@@ -173,7 +195,10 @@ mod tests {
             }],
             "usage": {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0},
         });
-        assert_eq!(serde_json::from_str::<Value>(&completion("").to_json()).unwrap(), expected);
+        assert_eq!(
+            serde_json::from_str::<Value>(&completion("").to_json()).unwrap(),
+            expected
+        );
     }
 
     #[test]
@@ -181,7 +206,10 @@ mod tests {
         let events = completion("thanks").to_events(false);
         let chunks = chunks(&events);
         assert_eq!(chunks.len(), 2);
-        assert_eq!(chunks[0]["choices"][0]["delta"], json!({"role": "assistant", "content": "thanks"}));
+        assert_eq!(
+            chunks[0]["choices"][0]["delta"],
+            json!({"role": "assistant", "content": "thanks"})
+        );
         assert_eq!(chunks[1]["choices"][0]["finish_reason"], "stop");
         assert!(events.ends_with("data: [DONE]\n\n"));
     }
@@ -191,6 +219,10 @@ mod tests {
         let with_usage = chunks(&completion("").to_events(true));
         assert_eq!(with_usage[2]["choices"], json!([]));
         assert_eq!(with_usage[2]["usage"]["total_tokens"], 0);
-        assert!(chunks(&completion("").to_events(false)).iter().all(|chunk| chunk.get("usage").is_none()));
+        assert!(
+            chunks(&completion("").to_events(false))
+                .iter()
+                .all(|chunk| chunk.get("usage").is_none())
+        );
     }
 }

@@ -31,14 +31,17 @@ pub struct RestartIntensity {
 impl RestartIntensity {
     /// Notes a failure and decides.
     pub fn failed(&mut self, now: DateTime<Utc>) -> Decision {
-        self.failures.retain(|failure| now.signed_duration_since(*failure) < WINDOW);
+        self.failures
+            .retain(|failure| now.signed_duration_since(*failure) < WINDOW);
         self.failures.push_back(now);
         if self.failures.len() > MAX_RESTARTS {
             return Decision::Park;
         }
         let doublings = u32::try_from(self.failures.len() - 1).unwrap_or(u32::MAX);
         Decision::RestartAfter(
-            FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(doublings)).min(LONGEST_PAUSE),
+            FIRST_PAUSE
+                .saturating_mul(2_u32.saturating_pow(doublings))
+                .min(LONGEST_PAUSE),
         )
     }
 }
@@ -57,7 +60,10 @@ mod tests {
     fn the_sixth_failure_within_thirty_seconds_parks() {
         let mut intensity = RestartIntensity::default();
         for second in 0..5 {
-            assert!(matches!(intensity.failed(at(second)), Decision::RestartAfter(_)));
+            assert!(matches!(
+                intensity.failed(at(second)),
+                Decision::RestartAfter(_)
+            ));
         }
         assert_eq!(intensity.failed(at(5)), Decision::Park);
     }

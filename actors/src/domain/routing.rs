@@ -61,7 +61,8 @@ impl RoutingTable {
     }
 
     fn agent(&self, name: &str) -> Result<Route, UnknownAgent> {
-        self.known(name).ok_or_else(|| UnknownAgent(name.to_owned()))
+        self.known(name)
+            .ok_or_else(|| UnknownAgent(name.to_owned()))
     }
 
     fn known(&self, name: &str) -> Option<Route> {
@@ -92,7 +93,12 @@ mod tests {
     #[test]
     fn without_agents_every_model_is_the_mailboxs_own() {
         let table = RoutingTable::default();
-        for model in [None, Some("local-agent"), Some("openclaw:bob"), Some("gpt-x")] {
+        for model in [
+            None,
+            Some("local-agent"),
+            Some("openclaw:bob"),
+            Some("gpt-x"),
+        ] {
             assert_eq!(table.route(None, model), Ok(Route::Mailbox), "{model:?}");
         }
     }
@@ -101,7 +107,10 @@ mod tests {
     fn a_header_that_names_nobody_we_know_is_refused_by_name() {
         let refused = RoutingTable::default().route(Some("bob"), Some("local-agent"));
         assert_eq!(refused, Err(UnknownAgent("bob".to_owned())));
-        assert_eq!(RoutingTable::default().route(Some("  "), None), Ok(Route::Mailbox));
+        assert_eq!(
+            RoutingTable::default().route(Some("  "), None),
+            Ok(Route::Mailbox)
+        );
     }
 
     #[test]
@@ -119,7 +128,11 @@ mod tests {
             (None, Some("gpt-x"), &manager),
             (None, None, &manager),
         ] {
-            assert_eq!(&table().route(header, model), expected, "{header:?} {model:?}");
+            assert_eq!(
+                &table().route(header, model),
+                expected,
+                "{header:?} {model:?}"
+            );
         }
     }
 

@@ -21,13 +21,19 @@ pub(super) fn load_pending(writer: &InboxWriter, ctx: &mut Context<InboxWriter>)
     let loaded = read_all(Arc::clone(&writer.parts.store)).into_actor(writer);
     ctx.wait(loaded.map(|items, writer, ctx| {
         if !items.is_empty() {
-            tracing::info!(pending = items.len(), "writing what was accepted before the start");
+            tracing::info!(
+                pending = items.len(),
+                "writing what was accepted before the start"
+            );
         }
         // The router may announce some of them too: by then they may even be written.
         writer.recovered_through = items.last().map_or(Sequence(0), |item| item.sequence);
         for item in items {
             // The relay that it waited for ended with the process that ran it.
-            writer.batcher.push(PendingItem { reply_due: None, ..item });
+            writer.batcher.push(PendingItem {
+                reply_due: None,
+                ..item
+            });
         }
         writer.write_due(ctx);
     }));

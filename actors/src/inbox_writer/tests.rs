@@ -30,7 +30,11 @@ async fn desk(window_ms: u64, store: Arc<MemoryStore>) -> Desk {
     });
     writer.connect(actor.start());
     writer.ask(GetStatus, Duration::from_secs(1)).await.unwrap();
-    Desk { store, inbox, writer }
+    Desk {
+        store,
+        inbox,
+        writer,
+    }
 }
 
 fn stored(envelope: Envelope, reply_due: Option<DateTime<Utc>>) -> Arc<StoredMessage> {
@@ -52,8 +56,10 @@ fn after(ms: i64) -> DateTime<Utc> {
 impl Desk {
     /// Accepts a message that comes in at `ms` and tells the writer.
     async fn append(&self, number: u128, context: &str, ms: i64, reply_due: Option<i64>) {
-        let envelope =
-            Envelope { received_at: after(ms), ..envelope(number, Some(context), &number.to_string()) };
+        let envelope = Envelope {
+            received_at: after(ms),
+            ..envelope(number, Some(context), &number.to_string())
+        };
         let message = stored(envelope, reply_due.map(after));
         let sequence = self.store.accept(Arc::clone(&message)).await.unwrap();
         let item = PendingItem {
@@ -63,13 +69,19 @@ impl Desk {
             context_id: message.context_id.clone(),
             reply_due: message.reply_due,
         };
-        self.writer.try_deliver(AppendToInbox { item, message }).unwrap();
+        self.writer
+            .try_deliver(AppendToInbox { item, message })
+            .unwrap();
     }
 
     fn reply(&self, number: u128, text: &str) {
         let message = MessageId::new(uuid::Uuid::from_u128(number));
         let outcome = RelayOutcome::Complete;
-        let reply = ReplyArrived { message, text: Some(text.into()), outcome };
+        let reply = ReplyArrived {
+            message,
+            text: Some(text.into()),
+            outcome,
+        };
         self.writer.try_deliver(reply).unwrap();
     }
 }
@@ -128,11 +140,19 @@ async fn a_failed_write_is_tried_again_and_loses_nothing() {
     desk.append(1, "a", 0, None).await;
     desk.append(2, "a", 0, None).await;
     virtual_ms(100).await;
-    let status = desk.writer.ask(GetStatus, Duration::from_secs(1)).await.unwrap();
+    let status = desk
+        .writer
+        .ask(GetStatus, Duration::from_secs(1))
+        .await
+        .unwrap();
     assert_eq!((status.state.as_str(), status.waiting), ("retrying", 2));
     virtual_ms(20_000).await;
     assert_eq!(desk.inbox.prompts(), ["1", "2"]);
-    let status = desk.writer.ask(GetStatus, Duration::from_secs(1)).await.unwrap();
+    let status = desk
+        .writer
+        .ask(GetStatus, Duration::from_secs(1))
+        .await
+        .unwrap();
     assert_eq!((status.state.as_str(), status.waiting), ("ok", 0));
 }
 
@@ -142,7 +162,10 @@ async fn a_start_writes_what_is_pending_in_order_and_does_not_wait_for_replies()
     let store = Arc::new(MemoryStore::default());
     for number in 1..=3 {
         let envelope = envelope(number, Some("a"), &number.to_string());
-        store.accept(stored(envelope, Some(after(60_000)))).await.unwrap();
+        store
+            .accept(stored(envelope, Some(after(60_000))))
+            .await
+            .unwrap();
     }
     store.mark_projected(vec![Sequence(2)]).await.unwrap();
     let desk = desk(0, store).await;
@@ -165,7 +188,9 @@ async fn a_message_that_recovery_found_is_not_written_a_second_time() {
         context_id: None,
         reply_due: None,
     };
-    desk.writer.try_deliver(AppendToInbox { item, message }).unwrap();
+    desk.writer
+        .try_deliver(AppendToInbox { item, message })
+        .unwrap();
     virtual_ms(10).await;
     assert_eq!(desk.inbox.prompts(), ["1"]);
 }
@@ -189,6 +214,9 @@ async fn a_drain_writes_everything_without_waiting_for_replies() {
     tokio::time::pause();
     let desk = desk(0, Arc::default()).await;
     desk.append(1, "a", 0, Some(60_000)).await;
-    desk.writer.ask(Drain, Duration::from_secs(5)).await.unwrap();
+    desk.writer
+        .ask(Drain, Duration::from_secs(5))
+        .await
+        .unwrap();
     assert_eq!(desk.inbox.prompts(), ["1"]);
 }

@@ -44,14 +44,18 @@ pub(super) fn start(
         let outcome = write(&parts, &due, in_memory).await;
         (due, outcome)
     };
-    ctx.spawn(written.into_actor(writer).map(|(due, outcome), writer, ctx| {
-        writer.writes_in_flight -= 1;
-        match outcome {
-            Ok(()) => writer.succeeded(&due),
-            Err(error) => writer.failed(due, &error),
-        }
-        writer.write_due(ctx);
-    }));
+    ctx.spawn(
+        written
+            .into_actor(writer)
+            .map(|(due, outcome), writer, ctx| {
+                writer.writes_in_flight -= 1;
+                match outcome {
+                    Ok(()) => writer.succeeded(&due),
+                    Err(error) => writer.failed(due, &error),
+                }
+                writer.write_due(ctx);
+            }),
+    );
 }
 
 impl InboxWriter {
@@ -89,7 +93,10 @@ async fn write(
         .filter_map(|file| Group::new(file, &messages))
         .collect();
     let sizes: Vec<usize> = groups.iter().map(|group| group.parts.len()).collect();
-    let files = groups.into_iter().map(|group| group.into_file(&parts.extras)).collect();
+    let files = groups
+        .into_iter()
+        .map(|group| group.into_file(&parts.extras))
+        .collect();
     let written = parts.inbox.write(files).await?;
     report(&written, &sizes);
     mark_projected(parts, due).await;
@@ -141,16 +148,24 @@ impl Group {
         let parts: Vec<_> = file
             .iter()
             .filter_map(|due| {
-                Some((Arc::clone(messages.get(&due.item.sequence)?), due.reply.clone()))
+                Some((
+                    Arc::clone(messages.get(&due.item.sequence)?),
+                    due.reply.clone(),
+                ))
             })
             .collect();
         let (newest, _) = parts.last()?;
-        Some(Self { name: newest.id.file_name(newest.received_at), parts })
+        Some(Self {
+            name: newest.id.file_name(newest.received_at),
+            parts,
+        })
     }
 
     fn into_file(self, extras: &Arc<ItemExtras>) -> RenderFile {
         let extras = Arc::clone(extras);
-        RenderFile { render: Box::new(move || self.render(&extras)) }
+        RenderFile {
+            render: Box::new(move || self.render(&extras)),
+        }
     }
 
     fn render(self, extras: &ItemExtras) -> InboxFile {
@@ -159,14 +174,27 @@ impl Group {
             .iter()
             .map(|(message, reply)| inbox_item::render(message, reply.as_deref(), extras))
             .collect();
-        let item = if items.len() == 1 { items.remove(0) } else { inbox_item::render_batch(items) };
-        let marks = self.parts.iter().find_map(|(message, _)| context_to_mark(message));
-        InboxFile { name: self.name, marks, content: item.to_file_text() }
+        let item = if items.len() == 1 {
+            items.remove(0)
+        } else {
+            inbox_item::render_batch(items)
+        };
+        let marks = self
+            .parts
+            .iter()
+            .find_map(|(message, _)| context_to_mark(message));
+        InboxFile {
+            name: self.name,
+            marks,
+            content: item.to_file_text(),
+        }
     }
 }
 
 fn context_to_mark(message: &StoredMessage) -> Option<ContextId> {
-    (message.form == InboxForm::Whole).then(|| message.context_id.clone()).flatten()
+    (message.form == InboxForm::Whole)
+        .then(|| message.context_id.clone())
+        .flatten()
 }
 
 fn report(written: &[WrittenFile], batch_sizes: &[usize]) {
@@ -185,8 +213,9 @@ fn tell_router<'a>(
     parts: &InboxWriterParts,
     messages: impl Iterator<Item = &'a Arc<StoredMessage>>,
 ) {
-    let marked: Vec<ContextId> =
-        messages.filter_map(|message| context_to_mark(message)).collect();
+    let marked: Vec<ContextId> = messages
+        .filter_map(|message| context_to_mark(message))
+        .collect();
     if marked.is_empty() {
         return;
     }

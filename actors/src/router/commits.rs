@@ -28,11 +28,20 @@ const SLOW_APPEND: Duration = Duration::from_secs(5);
 /// The store commits in the order of the calls, so waiting for one receipt after the other costs
 /// nothing. A slow inbox writer slows this task, and with it the accepting: that is meant.
 pub(super) async fn follow(mut queue: mpsc::Receiver<Commit>, inbox_writer: Mailbox<InboxWriter>) {
-    while let Some(Commit { receipt, message, reply, permit }) = queue.recv().await {
+    while let Some(Commit {
+        receipt,
+        message,
+        reply,
+        permit,
+    }) = queue.recv().await
+    {
         match receipt.await {
             Ok(sequence) => {
                 // A client that has gone is no reason to forget its message.
-                let _ = reply.send(Ok(Accepted { message: message.id, exchange: 0 }));
+                let _ = reply.send(Ok(Accepted {
+                    message: message.id,
+                    exchange: 0,
+                }));
                 drop(permit);
                 append(&inbox_writer, sequence, message).await;
             }
@@ -43,7 +52,11 @@ pub(super) async fn follow(mut queue: mpsc::Receiver<Commit>, inbox_writer: Mail
     }
 }
 
-async fn append(inbox_writer: &Mailbox<InboxWriter>, sequence: Sequence, message: Arc<StoredMessage>) {
+async fn append(
+    inbox_writer: &Mailbox<InboxWriter>,
+    sequence: Sequence,
+    message: Arc<StoredMessage>,
+) {
     let item = PendingItem {
         sequence,
         id: message.id,

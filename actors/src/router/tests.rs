@@ -19,7 +19,10 @@ struct Post {
 }
 
 fn start(compaction: Compaction) -> Post {
-    let (store, inbox) = (Arc::new(MemoryStore::default()), Arc::new(MemoryInbox::default()));
+    let (store, inbox) = (
+        Arc::new(MemoryStore::default()),
+        Arc::new(MemoryInbox::default()),
+    );
     let router = Mailbox::new("router");
     let inbox_writer = Mailbox::new("inbox_writer");
     let writer = InboxWriter::new(InboxWriterParts {
@@ -41,7 +44,12 @@ fn start(compaction: Compaction) -> Post {
         depth: router.depth(),
         in_flight: 16,
     })));
-    Post { store, inbox, router, door: Arc::new(Semaphore::new(16)) }
+    Post {
+        store,
+        inbox,
+        router,
+        door: Arc::new(Semaphore::new(16)),
+    }
 }
 
 impl Post {
@@ -53,7 +61,13 @@ impl Post {
         let (reply, answer) = oneshot::channel();
         let permit = Arc::clone(&self.door).acquire_owned().await.unwrap();
         let continues = continues.map(|request| Bytes::from_static(request.as_bytes()));
-        let accept = Accept { envelope, reply_due: None, continues, reply, permit };
+        let accept = Accept {
+            envelope,
+            reply_due: None,
+            continues,
+            reply,
+            permit,
+        };
         self.router.try_deliver(accept).unwrap();
         answer.await.unwrap()
     }
@@ -64,7 +78,9 @@ impl Post {
                 tokio::task::yield_now().await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(5), written).await.unwrap();
+        tokio::time::timeout(Duration::from_secs(5), written)
+            .await
+            .unwrap();
     }
 }
 
@@ -73,23 +89,44 @@ async fn a_message_is_kept_answered_and_written() {
     let post = start(Compaction::Seed);
     let message = envelope(1, Some("telegram:7"), "hello");
     let accepted = post.send(message.clone(), None).await.unwrap();
-    assert_eq!(accepted, Accepted { message: message.id, exchange: 0 });
+    assert_eq!(
+        accepted,
+        Accepted {
+            message: message.id,
+            exchange: 0
+        }
+    );
     post.until_written(1).await;
     assert_eq!(post.inbox.prompts(), ["hello"]);
-    assert_eq!(post.inbox.names(), [message.id.file_name(message.received_at)]);
+    assert_eq!(
+        post.inbox.names(),
+        [message.id.file_name(message.received_at)]
+    );
 }
 
 #[actix::test]
 async fn the_second_message_of_a_context_is_kept_short() {
     let post = start(Compaction::Seed);
     for (number, prompt) in [(1, "first"), (2, "second")] {
-        post.send(envelope(number, Some("telegram:7"), prompt), None).await.unwrap();
+        post.send(envelope(number, Some("telegram:7"), prompt), None)
+            .await
+            .unwrap();
     }
     post.until_written(2).await;
     post.inbox.set_mark("telegram:7", false);
-    post.send(envelope(3, Some("telegram:7"), "third"), None).await.unwrap();
-    let forms: Vec<_> = post.store.messages().iter().map(|message| message.form).collect();
-    assert_eq!(forms, [InboxForm::Whole, InboxForm::Repeat, InboxForm::Whole]);
+    post.send(envelope(3, Some("telegram:7"), "third"), None)
+        .await
+        .unwrap();
+    let forms: Vec<_> = post
+        .store
+        .messages()
+        .iter()
+        .map(|message| message.form)
+        .collect();
+    assert_eq!(
+        forms,
+        [InboxForm::Whole, InboxForm::Repeat, InboxForm::Whole]
+    );
     assert_eq!(post.store.messages()[1].body, None);
 }
 
@@ -112,7 +149,13 @@ async fn a_step_of_a_tool_loop_belongs_to_the_newest_message_of_its_context() {
     for exchange in 1..=2 {
         let step = envelope(10 + u128::from(exchange), Some("telegram:7"), "hello");
         let accepted = post.send(step, Some("[]")).await.unwrap();
-        assert_eq!(accepted, Accepted { message: message.id, exchange });
+        assert_eq!(
+            accepted,
+            Accepted {
+                message: message.id,
+                exchange
+            }
+        );
     }
     post.until_written(1).await;
     assert_eq!(post.inbox.prompts(), ["hello"]);
@@ -123,7 +166,13 @@ async fn a_step_whose_message_is_unknown_is_a_message_of_its_own() {
     let post = start(Compaction::Seed);
     let step = envelope(1, Some("telegram:7"), "hello");
     let accepted = post.send(step.clone(), Some("[]")).await.unwrap();
-    assert_eq!(accepted, Accepted { message: step.id, exchange: 0 });
+    assert_eq!(
+        accepted,
+        Accepted {
+            message: step.id,
+            exchange: 0
+        }
+    );
     post.until_written(1).await;
 }
 

@@ -6,7 +6,10 @@ use actix::{AsyncContext, Context, WrapFuture, fut::ActorFutureExt};
 use bytes::Bytes;
 
 use super::{Accept, AcceptError, Accepted, Router};
-use crate::{domain::ids::ContextId, ports::{MessageStore, StoreError}};
+use crate::{
+    domain::ids::ContextId,
+    ports::{MessageStore, StoreError},
+};
 
 /// Commits a step of a tool loop; where its message is not known, accepts it as one of its own.
 pub(super) fn accept_step(
@@ -22,15 +25,17 @@ pub(super) fn accept_step(
         request,
         accept.envelope.received_at,
     );
-    let answered = step.into_actor(router).map(|outcome, router: &mut Router, _| match outcome {
-        Ok(None) => router.accept(accept),
-        Ok(Some(accepted)) => {
-            let _ = accept.reply.send(Ok(accepted));
-        }
-        Err(error) => {
-            let _ = accept.reply.send(Err(AcceptError::Store(error)));
-        }
-    });
+    let answered = step
+        .into_actor(router)
+        .map(|outcome, router: &mut Router, _| match outcome {
+            Ok(None) => router.accept(accept),
+            Ok(Some(accepted)) => {
+                let _ = accept.reply.send(Ok(accepted));
+            }
+            Err(error) => {
+                let _ = accept.reply.send(Err(AcceptError::Store(error)));
+            }
+        });
     ctx.spawn(answered);
 }
 

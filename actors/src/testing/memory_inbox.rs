@@ -43,12 +43,20 @@ impl MemoryInbox {
     /// The contents of the files, in the order of writing.
     pub fn contents(&self) -> Vec<Value> {
         let state = self.state();
-        state.files.iter().map(|file| serde_json::from_str(&file.content).unwrap_or_default()).collect()
+        state
+            .files
+            .iter()
+            .map(|file| serde_json::from_str(&file.content).unwrap_or_default())
+            .collect()
     }
 
     /// The names of the files, in the order of writing.
     pub fn names(&self) -> Vec<String> {
-        self.state().files.iter().map(|file| file.name.clone()).collect()
+        self.state()
+            .files
+            .iter()
+            .map(|file| file.name.clone())
+            .collect()
     }
 
     /// The prompts of the files, in the order of writing.
@@ -66,12 +74,18 @@ impl MemoryInbox {
         if state.failures_to_come > 0 {
             state.failures_to_come -= 1;
             let source = std::io::Error::from(std::io::ErrorKind::StorageFull);
-            return Err(InboxError { path: PathBuf::from("inbox"), source });
+            return Err(InboxError {
+                path: PathBuf::from("inbox"),
+                source,
+            });
         }
         let mut written = Vec::new();
         for file in files.into_iter().map(|file| (file.render)()) {
             let size_bytes = u64::try_from(file.content.len()).unwrap_or(u64::MAX);
-            written.push(WrittenFile { path: PathBuf::from(&file.name), size_bytes });
+            written.push(WrittenFile {
+                path: PathBuf::from(&file.name),
+                size_bytes,
+            });
             state.marks.extend(file.marks.clone());
             state.files.push(file);
         }

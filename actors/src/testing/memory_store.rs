@@ -75,14 +75,19 @@ impl State {
     }
 
     fn pending(&self) -> impl Iterator<Item = (&Sequence, &Arc<StoredMessage>)> {
-        self.messages.iter().filter(|(sequence, _)| !self.projected.contains(sequence))
+        self.messages
+            .iter()
+            .filter(|(sequence, _)| !self.projected.contains(sequence))
     }
 }
 
 impl MessageStore for MemoryStore {
     fn accept(&self, message: Arc<StoredMessage>) -> SendFuture<Result<Sequence, StoreError>> {
         self.change(|state| {
-            let last = state.messages.last_key_value().map_or(0, |(sequence, _)| sequence.0);
+            let last = state
+                .messages
+                .last_key_value()
+                .map_or(0, |(sequence, _)| sequence.0);
             let sequence = Sequence(last + 1);
             state.messages.insert(sequence, message);
             Ok(sequence)
@@ -98,7 +103,11 @@ impl MessageStore for MemoryStore {
         self.change(|state| {
             state.knows(message)?;
             state.exchanges.push((message, request));
-            let steps = state.exchanges.iter().filter(|(of, _)| *of == message).count();
+            let steps = state
+                .exchanges
+                .iter()
+                .filter(|(of, _)| *of == message)
+                .count();
             Ok(u32::try_from(steps).unwrap_or(u32::MAX))
         })
     }
@@ -124,7 +133,10 @@ impl MessageStore for MemoryStore {
         limit: usize,
     ) -> SendFuture<Result<Vec<PendingItem>, StoreError>> {
         let state = self.state();
-        let later = state.pending().filter(|(sequence, _)| **sequence > after).take(limit);
+        let later = state
+            .pending()
+            .filter(|(sequence, _)| **sequence > after)
+            .take(limit);
         let items = later.map(|(sequence, message)| PendingItem {
             sequence: *sequence,
             id: message.id,
@@ -161,8 +173,11 @@ impl MessageStore for MemoryStore {
     }
 
     fn replies(&self, message: MessageId) -> SendFuture<Result<Vec<RecordedReply>, StoreError>> {
-        let mut replies: Vec<_> =
-            self.all_replies().into_iter().filter(|reply| reply.message == message).collect();
+        let mut replies: Vec<_> = self
+            .all_replies()
+            .into_iter()
+            .filter(|reply| reply.message == message)
+            .collect();
         replies.sort_by_key(|reply| reply.exchange);
         Box::pin(ready(Ok(replies)))
     }
@@ -177,7 +192,10 @@ impl MessageStore for MemoryStore {
                 .projected
                 .iter()
                 .filter(|sequence| {
-                    state.messages.get(sequence).is_some_and(|message| message.received_at < before)
+                    state
+                        .messages
+                        .get(sequence)
+                        .is_some_and(|message| message.received_at < before)
                 })
                 .take(limit)
                 .copied()

@@ -46,14 +46,28 @@ impl Attempts {
     /// Notes a wrong key from an address.
     pub(super) fn wrong_key(&mut self, address: IpAddr, now: DateTime<Utc>) -> Verdict {
         self.make_room(now);
-        let record = self.0.entry(address).or_insert(Record { wrong: 0, since: now, locked_until: None });
+        let record = self.0.entry(address).or_insert(Record {
+            wrong: 0,
+            since: now,
+            locked_until: None,
+        });
         if record.is_stale(now) {
-            *record = Record { wrong: 0, since: now, locked_until: None };
+            *record = Record {
+                wrong: 0,
+                since: now,
+                locked_until: None,
+            };
         }
         record.wrong = record.wrong.saturating_add(1);
         if address.is_loopback() {
-            let delay = LOOPBACK_STEP.saturating_mul(record.wrong - 1).min(LONGEST_DELAY);
-            return if delay.is_zero() { Verdict::Refuse } else { Verdict::RefuseAfter(delay) };
+            let delay = LOOPBACK_STEP
+                .saturating_mul(record.wrong - 1)
+                .min(LONGEST_DELAY);
+            return if delay.is_zero() {
+                Verdict::Refuse
+            } else {
+                Verdict::RefuseAfter(delay)
+            };
         }
         record.verdict(now)
     }
@@ -82,7 +96,9 @@ impl Record {
         }
         let until = *self.locked_until.get_or_insert(now + LOCK);
         let left = until.signed_duration_since(now).num_seconds().max(1);
-        Verdict::Locked { retry_after_s: u64::try_from(left).unwrap_or(1) }
+        Verdict::Locked {
+            retry_after_s: u64::try_from(left).unwrap_or(1),
+        }
     }
 }
 
@@ -107,9 +123,18 @@ mod tests {
         for second in 0..10 {
             assert_eq!(attempts.wrong_key(client, at(second)), Verdict::Refuse);
         }
-        assert_eq!(attempts.wrong_key(client, at(10)), Verdict::Locked { retry_after_s: 300 });
-        assert_eq!(attempts.wrong_key(client, at(100)), Verdict::Locked { retry_after_s: 210 });
-        assert_eq!(attempts.wrong_key(address("192.0.2.2"), at(100)), Verdict::Refuse);
+        assert_eq!(
+            attempts.wrong_key(client, at(10)),
+            Verdict::Locked { retry_after_s: 300 }
+        );
+        assert_eq!(
+            attempts.wrong_key(client, at(100)),
+            Verdict::Locked { retry_after_s: 210 }
+        );
+        assert_eq!(
+            attempts.wrong_key(address("192.0.2.2"), at(100)),
+            Verdict::Refuse
+        );
         assert_eq!(attempts.wrong_key(client, at(310)), Verdict::Refuse);
     }
 
@@ -125,8 +150,9 @@ mod tests {
     #[test]
     fn loopback_is_held_back_but_never_locked() {
         let mut attempts = Attempts::default();
-        let verdicts: Vec<_> =
-            (0..50).map(|_| attempts.wrong_key(address("::1"), at(0))).collect();
+        let verdicts: Vec<_> = (0..50)
+            .map(|_| attempts.wrong_key(address("::1"), at(0)))
+            .collect();
         assert_eq!(verdicts[0], Verdict::Refuse);
         assert_eq!(verdicts[1], Verdict::RefuseAfter(Duration::from_millis(50)));
         assert_eq!(verdicts[49], Verdict::RefuseAfter(LONGEST_DELAY));

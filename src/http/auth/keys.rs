@@ -16,7 +16,10 @@ pub struct Caller {
 impl Caller {
     /// Whoever asks, where no key is configured.
     pub fn anyone() -> Self {
-        Self { name: "anyone".to_owned(), role: Role::Operator }
+        Self {
+            name: "anyone".to_owned(),
+            role: Role::Operator,
+        }
     }
 
     /// Whether the caller may do what `role` is needed for.
@@ -41,10 +44,23 @@ pub struct Keys(Vec<(sha2::digest::Output<Sha256>, Caller)>);
 impl Keys {
     /// The keys of a configuration.
     pub fn new(settings: &Settings) -> Self {
-        let main = settings.server.key.iter().map(|key| ("key", key, Role::Operator));
-        let named = settings.keys.iter().map(|(name, key)| (name.as_str(), &key.key, key.role));
+        let main = settings
+            .server
+            .key
+            .iter()
+            .map(|key| ("key", key, Role::Operator));
+        let named = settings
+            .keys
+            .iter()
+            .map(|(name, key)| (name.as_str(), &key.key, key.role));
         let keys = main.chain(named).map(|(name, key, role)| {
-            (Sha256::digest(key.expose().as_bytes()), Caller { name: name.to_owned(), role })
+            (
+                Sha256::digest(key.expose().as_bytes()),
+                Caller {
+                    name: name.to_owned(),
+                    role,
+                },
+            )
         });
         Self(keys.collect())
     }

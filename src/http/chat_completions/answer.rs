@@ -47,7 +47,9 @@ impl Mailbox {
         if self.stream {
             return events(StatusCode::OK).body(completion.to_events(self.include_usage));
         }
-        HttpResponse::Ok().content_type("application/json").body(completion.to_json())
+        HttpResponse::Ok()
+            .content_type("application/json")
+            .body(completion.to_json())
     }
 
     /// The backend's answer, as it comes.
@@ -62,7 +64,9 @@ impl Mailbox {
         if content_type.starts_with("text/event-stream") {
             return events(status).streaming(body);
         }
-        HttpResponse::build(status).content_type(content_type).streaming(body)
+        HttpResponse::build(status)
+            .content_type(content_type)
+            .streaming(body)
     }
 
     fn completion(&self) -> Completion<'_> {

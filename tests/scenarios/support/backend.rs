@@ -167,7 +167,10 @@ async fn read_request(stream: &mut TcpStream) -> Option<Asked> {
             let length = content_length(&head);
             if bytes.len() >= end + 4 + length {
                 let body = serde_json::from_slice(&bytes[end + 4..end + 4 + length]);
-                return Some(Asked { head, body: body.unwrap_or_default() });
+                return Some(Asked {
+                    head,
+                    body: body.unwrap_or_default(),
+                });
             }
         }
         match stream.read(&mut buffer).await {

@@ -33,12 +33,18 @@ impl BrokerOptions {
     /// The predecessor's flags, with a backend.
     pub fn with_backend(url: &str) -> Self {
         let args = ["--url", url, "--api_key", "backend-key"].map(str::to_owned);
-        Self { args: args.into(), ..Self::default() }
+        Self {
+            args: args.into(),
+            ..Self::default()
+        }
     }
 
     /// A TOML configuration; `{inbox}` stands for the inbox folder.
     pub fn toml(text: impl Into<String>) -> Self {
-        Self { toml: Some(text.into()), ..Self::default() }
+        Self {
+            toml: Some(text.into()),
+            ..Self::default()
+        }
     }
 
     /// The same with one more variable.
@@ -68,7 +74,13 @@ impl Broker {
         let log = Arc::new(Mutex::new(Vec::new()));
         let mut child = command(folder.path(), &options).spawn().unwrap();
         collect_log(&mut child, Arc::clone(&log));
-        let mut broker = Self { child, url: String::new(), folder, options, log };
+        let mut broker = Self {
+            child,
+            url: String::new(),
+            folder,
+            options,
+            log,
+        };
         broker.url = broker.endpoint().await;
         broker
     }
@@ -116,7 +128,12 @@ impl Broker {
     /// Waits until it has ended.
     pub async fn ended(&mut self) -> ExitStatus {
         let child = &mut self.child;
-        let ended = until("the broker's end", || child.try_wait().unwrap(), Option::is_some).await;
+        let ended = until(
+            "the broker's end",
+            || child.try_wait().unwrap(),
+            Option::is_some,
+        )
+        .await;
         ended.unwrap()
     }
 
@@ -158,7 +175,10 @@ impl Broker {
 
     /// The items in its inbox, by file name.
     pub fn inbox_items(&self) -> Vec<Value> {
-        inbox_files(&self.inbox()).iter().map(|path| read_item(path)).collect()
+        inbox_files(&self.inbox())
+            .iter()
+            .map(|path| read_item(path))
+            .collect()
     }
 
     /// Waits until its inbox holds so many items.
@@ -175,7 +195,10 @@ impl Broker {
     /// Its largest resident memory so far, in bytes.
     pub fn peak_memory_bytes(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        let peak = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:"))
+            .unwrap();
         peak.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }
 }
@@ -200,7 +223,10 @@ pub fn inbox_files(inbox: &Path) -> Vec<PathBuf> {
     };
     let mut paths: Vec<PathBuf> = entries
         .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "json")
+        })
         .filter(|path| !path.file_name().unwrap().to_string_lossy().starts_with('.'))
         .collect();
     paths.sort();
@@ -210,7 +236,8 @@ pub fn inbox_files(inbox: &Path) -> Vec<PathBuf> {
 /// The item in a file, which must be whole JSON.
 pub fn read_item(path: &Path) -> Value {
     let text = std::fs::read_to_string(path).unwrap();
-    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}: {text}", path.display()))
+    serde_json::from_str(&text)
+        .unwrap_or_else(|error| panic!("{}: {error}: {text}", path.display()))
 }
 
 /// The binary under test.
@@ -228,10 +255,23 @@ fn command(folder: &Path, options: &BrokerOptions) -> Command {
             let path = folder.join("postroom.toml");
             let head = format!("[server]\nport = 0\nkey = \"{KEY}\"\nworkers = 2\n");
             std::fs::write(&path, head + &toml.replace("{inbox}", &inbox)).unwrap();
-            command.arg("--config").arg(path).arg("--base-dir").arg(folder);
+            command
+                .arg("--config")
+                .arg(path)
+                .arg("--base-dir")
+                .arg(folder);
         }
         None => {
-            command.args(["--host", "127.0.0.1", "--port", "0", "--key", KEY, "--worker", "2"]);
+            command.args([
+                "--host",
+                "127.0.0.1",
+                "--port",
+                "0",
+                "--key",
+                KEY,
+                "--worker",
+                "2",
+            ]);
             command.args(["--inbox", &inbox]);
         }
     }
@@ -252,7 +292,10 @@ fn wrapped(wrapper: &[String]) -> Command {
     let Some((program, args)) = wrapper.split_first() else {
         return postroom();
     };
-    #[expect(clippy::disallowed_methods, reason = "tests run the real binary under a tracer")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "tests run the real binary under a tracer"
+    )]
     let mut command = Command::new(program);
     command.args(args).arg(env!("CARGO_BIN_EXE_postroom"));
     command

@@ -25,17 +25,26 @@ impl Answer {
 
     /// The data of its server-sent events.
     pub fn events(&self) -> Vec<&str> {
-        self.text.lines().filter_map(|line| line.strip_prefix("data: ")).collect()
+        self.text
+            .lines()
+            .filter_map(|line| line.strip_prefix("data: "))
+            .collect()
     }
 
     /// A header by its lower-case name.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// The assistant's text of a completion.
     pub fn content(&self) -> String {
-        self.json()["choices"][0]["message"]["content"].as_str().unwrap().to_owned()
+        self.json()["choices"][0]["message"]["content"]
+            .as_str()
+            .unwrap()
+            .to_owned()
     }
 }
 
@@ -53,7 +62,8 @@ pub fn chat(prompt: &str, fields: Value) -> Value {
 impl Broker {
     /// `POST /v1/chat/completions` with the operator key.
     pub async fn chat(&self, body: &Value) -> Answer {
-        self.post("/v1/chat/completions", body.to_string(), &[]).await
+        self.post("/v1/chat/completions", body.to_string(), &[])
+            .await
     }
 
     /// `POST` with the operator key and further headers.
@@ -64,7 +74,10 @@ impl Broker {
         headers: &[(&str, &str)],
     ) -> Answer {
         let key = format!("Bearer {}", self.key());
-        let mut all = vec![("authorization", key.as_str()), ("content-type", "application/json")];
+        let mut all = vec![
+            ("authorization", key.as_str()),
+            ("content-type", "application/json"),
+        ];
         all.extend_from_slice(headers);
         self.send("POST", path, body.into(), &all).await
     }
@@ -72,7 +85,8 @@ impl Broker {
     /// `GET` with the operator key.
     pub async fn get(&self, path: &str) -> Answer {
         let key = format!("Bearer {}", self.key());
-        self.send("GET", path, String::new(), &[("authorization", &key)]).await
+        self.send("GET", path, String::new(), &[("authorization", &key)])
+            .await
     }
 
     /// Any request, with just these headers.

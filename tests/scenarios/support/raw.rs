@@ -21,7 +21,11 @@ pub struct RawAnswer {
 impl RawAnswer {
     /// The status code of the first answer; 0 where none came.
     pub fn status(&self) -> u16 {
-        self.text.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0)
+        self.text
+            .split(' ')
+            .nth(1)
+            .and_then(|code| code.parse().ok())
+            .unwrap_or(0)
     }
 }
 
@@ -44,7 +48,10 @@ pub async fn read(stream: &mut TcpStream, silence: Duration) -> RawAnswer {
             Err(_) => break false,
         }
     };
-    RawAnswer { text: String::from_utf8_lossy(&bytes).into_owned(), closed }
+    RawAnswer {
+        text: String::from_utf8_lossy(&bytes).into_owned(),
+        closed,
+    }
 }
 
 /// A chat request's head with the operator key; the body is the caller's.

@@ -19,7 +19,10 @@ pub async fn until<T: Debug>(
         if is_good(&seen) {
             return seen;
         }
-        assert!(tokio::time::Instant::now() < deadline, "never saw {what}; last: {seen:?}");
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "never saw {what}; last: {seen:?}"
+        );
         tokio::time::sleep(POLL).await;
     }
 }

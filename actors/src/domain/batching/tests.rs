@@ -24,7 +24,10 @@ fn item(sequence: i64, context: Option<&str>, ms: i64) -> PendingItem {
 }
 
 fn awaiting(sequence: i64, context: &str, ms: i64, reply_due: i64) -> PendingItem {
-    PendingItem { reply_due: Some(at(reply_due)), ..item(sequence, Some(context), ms) }
+    PendingItem {
+        reply_due: Some(at(reply_due)),
+        ..item(sequence, Some(context), ms)
+    }
 }
 
 fn numbers(due: &[DueLane]) -> Vec<Vec<i64>> {
@@ -42,8 +45,18 @@ fn batcher(window_ms: i64, items: impl IntoIterator<Item = PendingItem>) -> Batc
 
 #[test]
 fn without_a_window_each_message_is_a_file_at_once_and_in_order() {
-    let mut batcher = batcher(0, [item(1, Some("a"), 0), item(2, Some("a"), 0), item(3, None, 1)]);
-    assert_eq!(numbers(&batcher.take_due(at(1), 10)), [vec![1], vec![2], vec![3]]);
+    let mut batcher = batcher(
+        0,
+        [
+            item(1, Some("a"), 0),
+            item(2, Some("a"), 0),
+            item(3, None, 1),
+        ],
+    );
+    assert_eq!(
+        numbers(&batcher.take_due(at(1), 10)),
+        [vec![1], vec![2], vec![3]]
+    );
     assert_eq!(batcher.next_due(), None);
 }
 
@@ -61,7 +74,11 @@ fn a_lane_that_is_being_written_gives_nothing_more() {
 fn a_window_gathers_what_came_within_it_of_the_first() {
     let mut batcher = batcher(
         20,
-        [item(1, Some("a"), 0), item(2, Some("a"), 20), item(3, Some("a"), 21)],
+        [
+            item(1, Some("a"), 0),
+            item(2, Some("a"), 20),
+            item(3, Some("a"), 21),
+        ],
     );
     assert_eq!(batcher.next_due(), Some(at(20)));
     assert_eq!(batcher.take_due(at(19), 10), []);
@@ -74,16 +91,27 @@ fn a_window_gathers_what_came_within_it_of_the_first() {
 
 #[test]
 fn a_late_start_makes_the_same_groups() {
-    let items = [item(1, Some("a"), 0), item(2, Some("a"), 20), item(3, Some("a"), 21)];
+    let items = [
+        item(1, Some("a"), 0),
+        item(2, Some("a"), 20),
+        item(3, Some("a"), 21),
+    ];
     let mut batcher = batcher(20, items);
-    assert_eq!(numbers(&batcher.take_due(at(60_000), 10)), [vec![1, 2], vec![3]]);
+    assert_eq!(
+        numbers(&batcher.take_due(at(60_000), 10)),
+        [vec![1, 2], vec![3]]
+    );
 }
 
 #[test]
 fn later_messages_of_a_context_wait_behind_an_awaited_reply() {
     let mut batcher = batcher(
         0,
-        [awaiting(1, "a", 0, 60_000), item(2, Some("a"), 1), item(3, Some("b"), 2)],
+        [
+            awaiting(1, "a", 0, 60_000),
+            item(2, Some("a"), 1),
+            item(3, Some("b"), 2),
+        ],
     );
     assert_eq!(numbers(&batcher.take_due(at(10), 10)), [vec![3]]);
     batcher.reply(id(1), Some("hello".into()), RelayOutcome::Complete);
@@ -122,7 +150,10 @@ fn a_failed_write_comes_back_first_and_not_before_its_time() {
     batcher.push(item(2, Some("a"), 1));
     batcher.failed(due.remove(0), at(1_000));
     assert_eq!(batcher.next_due(), Some(at(1_000)));
-    assert_eq!(numbers(&batcher.take_due(at(1_000), 10)), [vec![1], vec![2]]);
+    assert_eq!(
+        numbers(&batcher.take_due(at(1_000), 10)),
+        [vec![1], vec![2]]
+    );
 }
 
 #[test]
@@ -145,7 +176,10 @@ fn a_limit_leaves_the_rest_for_later() {
     let due = batcher.take_due(at(0), 2);
     assert_eq!(numbers(&due), [vec![1], vec![2]]);
     batcher.written(&due[0]);
-    assert_eq!(numbers(&batcher.take_due(at(0), 10)), [vec![3], vec![4], vec![5]]);
+    assert_eq!(
+        numbers(&batcher.take_due(at(0), 10)),
+        [vec![3], vec![4], vec![5]]
+    );
 }
 
 /// What may happen to a batcher.
