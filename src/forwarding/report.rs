@@ -1,0 +1,156 @@
+//! Tells the actor how a relay goes. The end is told whatever happens.
+
+use std::{
+    cell::{Cell, RefCell},
+    sync::Arc,
+};
+
+use actix::Addr;
+use postroom_actors::{
+    backend_relay::{BackendConfig, BackendRelay, OnDisconnect, RelayId, RelayProgress},
+    domain::{
+        envelope::{RecordedReply, RelayOutcome},
+        ids::MessageId,
+        retry::AttemptFailure,
+    },
+    ports::Clock,
+};
+use tokio::time::Instant;
+
+/// One relay, as the actor hears of it. Dropped without an end, it reports a failure.
+pub(super) struct Report {
+    actor: Addr<BackendRelay>,
+    clock: Arc<dyn Clock>,
+    message: MessageId,
+    started: Instant,
+    relay: Cell<Option<RelayId>>,
+    backend: RefCell<Option<Arc<BackendConfig>>>,
+    exchange: Cell<Option<u32>>,
+    has_ended: Cell<bool>,
+}
+
+impl Report {
+    pub(super) fn new(
+        actor: Addr<BackendRelay>,
+        clock: Arc<dyn Clock>,
+        message: MessageId,
+        main: Option<Arc<BackendConfig>>,
+    ) -> Self {
+        Self {
+            actor,
+            clock,
+            message,
+            started: Instant::now(),
+            relay: Cell::new(None),
+            backend: RefCell::new(main),
+            exchange: Cell::new(None),
+            has_ended: Cell::new(false),
+        }
+    }
+
+    /// The actor has admitted the relay and waits for its end.
+    pub(super) fn admitted(&self, relay: RelayId) {
+        self.relay.set(Some(relay));
+    }
+
+    /// From here on, what is told is told of this backend.
+    pub(super) fn trying(&self, backend: &Arc<BackendConfig>) {
+        self.backend.replace(Some(Arc::clone(backend)));
+    }
+
+    /// The request is durable: from here on there is something to keep a reply with.
+    pub(super) fn accepted(&self, exchange: u32) {
+        self.exchange.set(Some(exchange));
+    }
+
+    pub(super) fn is_accepted(&self) -> bool {
+        self.exchange.get().is_some()
+    }
+
+    /// The backend that is being asked wants to be left alone once the client has gone.
+    pub(super) fn stops_on_disconnect(&self) -> bool {
+        let backend = self.backend.borrow();
+        backend
+            .as_ref()
+            .is_some_and(|backend| backend.on_disconnect == OnDisconnect::Cancel)
+    }
+
+    pub(super) async fn attempt_failed(&self, failure: AttemptFailure) {
+        let Some(relay) = self.relay.get() else {
+            return;
+        };
+        let backend = self.backend_name();
+        let failed = RelayProgress::AttemptFailed {
+            relay,
+            backend,
+            failure,
+        };
+        if self.actor.send(failed).await.is_err() {
+            tracing::warn!("backend relay not told of a failed try");
+        }
+    }
+
+    /// Not worth waiting for: where the actor is swamped, the end tells enough.
+    pub(super) fn first_byte(&self) {
+        let Some(relay) = self.relay.get() else {
+            return;
+        };
+        let backend = self.backend_name();
+        let elapsed = self.started.elapsed();
+        let begun = RelayProgress::FirstByte {
+            relay,
+            backend,
+            elapsed,
+        };
+        if let Err(error) = self.actor.try_send(begun) {
+            tracing::debug!(%error, "backend relay not told of a first byte");
+        }
+    }
+
+    /// Tells the end, and waits until the actor has heard.
+    pub(super) async fn end(&self, outcome: RelayOutcome, text: Option<String>) {
+        let ended = self.ended(outcome, text.map(Into::into));
+        self.has_ended.set(true);
+        if self.actor.send(ended).await.is_err() {
+            let message_id = self.message;
+            tracing::error!(%message_id, "backend relay not told of an end");
+        }
+    }
+
+    fn backend_name(&self) -> Arc<str> {
+        let backend = self.backend.borrow();
+        backend
+            .as_ref()
+            .map_or_else(|| "".into(), |backend| Arc::clone(&backend.name))
+    }
+
+    fn ended(&self, outcome: RelayOutcome, text: Option<Arc<str>>) -> RelayProgress {
+        let reply = self.exchange.get().map(|exchange| RecordedReply {
+            message: self.message,
+            exchange,
+            backend: self.backend_name().to_string(),
+            text,
+            outcome,
+            ended_at: self.clock.now(),
+        });
+        RelayProgress::Ended {
+            relay: self.relay.get(),
+            reply,
+            elapsed: self.started.elapsed(),
+        }
+    }
+}
+
+impl Drop for Report {
+    fn drop(&mut self) {
+        if self.has_ended.get() {
+            return;
+        }
+        // A fresh clone of an address always has one free place in the mailbox.
+        let actor = self.actor.clone();
+        if let Err(error) = actor.try_send(self.ended(RelayOutcome::Failed, None)) {
+            let message_id = self.message;
+            tracing::error!(%message_id, %error, "backend relay not told of an end");
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! What a backend may do to us, and what comes of it.
+//!
+//! A raw socket plays the backend, so that every byte and every pause is chosen. The same cases
+//! can be run with another client: [`awc_candidate`] shows why ours is not awc.
+
+#[path = "hostile_upstream/awc_candidate.rs"]
+mod awc_candidate;
+#[path = "hostile_upstream/cases.rs"]
+mod cases;
+#[path = "hostile_upstream/connections.rs"]
+mod connections;
+#[path = "hostile_upstream/relay.rs"]
+mod relay;
+#[path = "hostile_upstream/server.rs"]
+mod server;
+#[path = "hostile_upstream/through_port.rs"]
+mod through_port;

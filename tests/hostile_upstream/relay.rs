@@ -1,0 +1,342 @@
+//! Whole relays against the raw server: what the client gets, and what is recorded.
+
+use std::{
+    rc::Rc,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use actix::{Actor, Addr, Context, Handler};
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use futures_util::StreamExt;
+use postroom::forwarding::{Forwarder, ForwardingSettings, RelayAnswer, RelayJob};
+use postroom_actors::{
+    backend_relay::{BackendConfig, BackendRelay, BackendRelayParts, OnDisconnect},
+    domain::{
+        circuit::CircuitSettings,
+        envelope::{PendingItem, RecordedReply, RelayOutcome, Sequence, StoredMessage},
+        ids::{ContextId, MessageId},
+    },
+    inbox_writer::ReplyArrived,
+    ports::{Clock, Credential, MessageStore, SendFuture, StoreError, StoreStats},
+};
+
+use super::{
+    server::{FOREVER, HostileServer, Step, send},
+    through_port::{TIMEOUTS, upstream},
+};
+
+/// Takes replies, nothing else.
+#[derive(Default)]
+struct ReplyStore(Mutex<Vec<RecordedReply>>);
+
+fn closed<T: Send + 'static>() -> SendFuture<Result<T, StoreError>> {
+    Box::pin(std::future::ready(Err(StoreError::Closed)))
+}
+
+#[rustfmt::skip]
+impl MessageStore for ReplyStore {
+    fn accept(&self, _: Arc<StoredMessage>) -> SendFuture<Result<Sequence, StoreError>> { closed() }
+    fn accept_exchange(&self, _: MessageId, _: Bytes, _: DateTime<Utc>) -> SendFuture<Result<u32, StoreError>> { closed() }
+    fn record_reply(&self, reply: RecordedReply) -> SendFuture<Result<(), StoreError>> {
+        self.0.lock().unwrap().push(reply);
+        Box::pin(std::future::ready(Ok(())))
+    }
+    fn mark_projected(&self, _: Vec<Sequence>) -> SendFuture<Result<(), StoreError>> { closed() }
+    fn pending_inbox(&self, _: Sequence, _: usize) -> SendFuture<Result<Vec<PendingItem>, StoreError>> { closed() }
+    fn load(&self, _: Vec<Sequence>) -> SendFuture<Result<Vec<(Sequence, Arc<StoredMessage>)>, StoreError>> { closed() }
+    fn newest_of_context(&self, _: ContextId) -> SendFuture<Result<Option<(Sequence, MessageId)>, StoreError>> { closed() }
+    fn replies(&self, _: MessageId) -> SendFuture<Result<Vec<RecordedReply>, StoreError>> { closed() }
+    fn probe(&self) -> SendFuture<Result<(), StoreError>> { closed() }
+    fn prune(&self, _: DateTime<Utc>, _: usize) -> SendFuture<Result<usize, StoreError>> { closed() }
+    fn stats(&self) -> SendFuture<Result<StoreStats, StoreError>> { closed() }
+}
+
+struct StoppedClock;
+
+impl Clock for StoppedClock {
+    fn now(&self) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_800_000_000, 0).unwrap()
+    }
+}
+
+struct Inbox;
+
+impl Actor for Inbox {
+    type Context = Context<Self>;
+}
+
+impl Handler<ReplyArrived> for Inbox {
+    type Result = ();
+    fn handle(&mut self, _: ReplyArrived, _: &mut Self::Context) {}
+}
+
+struct Rig {
+    store: Arc<ReplyStore>,
+    forwarder: Forwarder,
+    _relay: Addr<BackendRelay>,
+}
+
+fn backend(name: &str, server: &HostileServer, fallback: Option<&str>) -> BackendConfig {
+    BackendConfig {
+        name: name.into(),
+        base_url: format!("http://{}/v1", server.address).into(),
+        credential: Credential::None,
+        model: Some("m".to_owned()),
+        instruction: None,
+        timeouts: TIMEOUTS,
+        on_disconnect: OnDisconnect::Finish,
+        fallback: fallback.map(Into::into),
+    }
+}
+
+fn rig(backends: Vec<BackendConfig>) -> Rig {
+    let store = Arc::new(ReplyStore::default());
+    let settings = ForwardingSettings {
+        main: backends.first().cloned().map(Arc::new),
+        agents: vec![],
+        models_cache: Duration::from_secs(60),
+        keep_alive: Duration::from_millis(200),
+    };
+    let parts = BackendRelayParts {
+        store: Arc::clone(&store) as _,
+        inbox: Inbox.start().recipient(),
+        clock: Arc::new(StoppedClock),
+        backends,
+        circuits: CircuitSettings::default(),
+    };
+    let relay = BackendRelay::new(parts).start();
+    let upstream = Rc::new(upstream());
+    let clock = Arc::new(StoppedClock);
+    Rig {
+        store,
+        forwarder: Forwarder::new(upstream, relay.clone(), clock, settings),
+        _relay: relay,
+    }
+}
+
+fn job(stream: bool) -> RelayJob<&'static str> {
+    RelayJob {
+        message: MessageId::new(uuid::Uuid::from_u128(1)),
+        body: Bytes::from_static(br#"{"model":"local-agent","messages":[]}"#),
+        model: Some("local-agent".to_owned()),
+        context_id: None,
+        traceparent: None,
+        empty_stream: stream.then(|| Box::new(|| Bytes::from_static(b"data: EMPTY\n\n")) as _),
+        accepted: Box::pin(std::future::ready(Ok(0))),
+    }
+}
+
+/// What the client got: `None` for the empty completion.
+async fn got(answer: RelayAnswer<&'static str>) -> Option<String> {
+    match answer {
+        RelayAnswer::NotAccepted(error) => panic!("not accepted: {error}"),
+        RelayAnswer::NoReply => None,
+        RelayAnswer::Reply { body, .. } => {
+            let chunks: Vec<_> = body.map(Result::unwrap).collect().await;
+            Some(String::from_utf8(chunks.concat()).unwrap())
+        }
+    }
+}
+
+impl Rig {
+    async fn relay(&self, stream: bool) -> Option<String> {
+        let relayed = async { got(self.forwarder.relay(job(stream)).await).await };
+        let relayed = tokio::time::timeout(Duration::from_secs(6), relayed).await;
+        relayed.expect("the relay hangs")
+    }
+
+    /// The first reply that is recorded: its outcome and text.
+    async fn recorded(&self) -> (RelayOutcome, Option<String>) {
+        let recorded = async {
+            loop {
+                if let Some(reply) = self.store.0.lock().unwrap().first() {
+                    return (reply.outcome, reply.text.as_deref().map(str::to_owned));
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let recorded = tokio::time::timeout(Duration::from_secs(6), recorded).await;
+        recorded.expect("no reply was recorded")
+    }
+}
+
+const SSE: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
+const A: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n";
+const DONE: &str = "data: [DONE]\n\n";
+
+fn json(body: &str) -> Step {
+    let length = body.len();
+    send(&format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+    ))
+}
+
+async fn alone(script: Vec<Step>) -> Rig {
+    let server = HostileServer::start(vec![script]).await;
+    rig(vec![backend("main", &server, None)])
+}
+
+const COMPLETION: &str = r#"{"choices":[{"message":{"content":"hi"}}]}"#;
+
+#[actix_rt::test]
+async fn a_sound_answer_arrives_byte_for_byte_and_is_recorded() {
+    let rig = alone(vec![json(COMPLETION)]).await;
+    assert_eq!(rig.relay(false).await.as_deref(), Some(COMPLETION));
+    assert_eq!(
+        rig.recorded().await,
+        (RelayOutcome::Complete, Some("hi".to_owned()))
+    );
+    let rig = alone(vec![send(SSE), send(A), send(DONE)]).await;
+    assert_eq!(rig.relay(true).await, Some(format!("{A}{DONE}")));
+    assert_eq!(
+        rig.recorded().await,
+        (RelayOutcome::Complete, Some("a".to_owned()))
+    );
+}
+
+#[actix_rt::test]
+async fn what_is_no_usable_answer_gives_the_empty_completion() {
+    for script in [
+        vec![send("HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n")],
+        vec![send(
+            "HTTP/1.1 302 No\r\nLocation: /\r\nContent-Length: 0\r\n\r\n",
+        )],
+        vec![send("garbage\r\n\r\n")],
+        vec![send(
+            "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"choices\":",
+        )],
+        vec![json(r#"{"choices":[{"#)],
+        vec![json(r#"{"error":{"message":"x"}}"#)],
+        vec![Step::Wait(FOREVER)],
+    ] {
+        let name = format!("{script:?}");
+        let rig = alone(script).await;
+        assert_eq!(rig.relay(false).await, None, "{name}");
+        assert_eq!(rig.recorded().await, (RelayOutcome::Failed, None), "{name}");
+    }
+}
+
+#[actix_rt::test]
+async fn a_stream_that_breaks_ends_in_an_error_event_and_is_kept_as_partial() {
+    for (sent, gap) in [(A.to_owned(), ""), (format!("{A}data: {{\"ch"), "\n\n")] {
+        let rig = alone(vec![
+            send(SSE),
+            send(&sent),
+            Step::Wait(Duration::from_millis(50)),
+            Step::Reset,
+        ])
+        .await;
+        let got = rig.relay(true).await.unwrap();
+        let told = got.strip_prefix(&format!("{sent}{gap}data: {{\"error\":"));
+        assert!(told.is_some_and(|rest| rest.ends_with(DONE)), "{got}");
+        assert_eq!(
+            rig.recorded().await,
+            (RelayOutcome::Partial, Some("a".to_owned()))
+        );
+    }
+}
+
+#[actix_rt::test]
+async fn silence_is_filled_with_comments_before_and_after_the_first_byte() {
+    let pause = || Step::Wait(Duration::from_millis(300));
+    let rig = alone(vec![pause(), send(SSE), send(A), pause(), send(DONE)]).await;
+    let beat = ": keep-alive\n\n";
+    assert_eq!(
+        rig.relay(true).await,
+        Some(format!("{beat}{A}{beat}{DONE}"))
+    );
+}
+
+#[actix_rt::test]
+async fn a_promised_stream_ends_in_the_empty_completion_or_the_converted_answer() {
+    let rig = alone(vec![Step::Wait(FOREVER)]).await;
+    let got = rig.relay(true).await.unwrap();
+    assert!(
+        got.ends_with("data: EMPTY\n\n") && got.starts_with(": keep-alive"),
+        "{got}"
+    );
+    let rig = alone(vec![
+        Step::Wait(Duration::from_millis(300)),
+        json(COMPLETION),
+    ])
+    .await;
+    let got = rig.relay(true).await.unwrap();
+    assert!(
+        got.contains(r#""delta":{"content":"hi"}"#) && got.ends_with(DONE),
+        "{got}"
+    );
+}
+
+#[actix_rt::test]
+async fn busy_backends_are_tried_again_and_dead_ones_replaced() {
+    let busy = vec![send(
+        "HTTP/1.1 503 Busy\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
+    )];
+    let server = HostileServer::start(vec![busy.clone(), vec![json(COMPLETION)]]).await;
+    let rig_once = rig(vec![backend("main", &server, None)]);
+    assert_eq!(rig_once.relay(false).await.as_deref(), Some(COMPLETION));
+    assert_eq!(server.connections(), 2);
+    let dead = HostileServer::start(vec![busy]).await;
+    let second = HostileServer::start(vec![vec![json(COMPLETION)]]).await;
+    let rig_two = rig(vec![
+        backend("main", &dead, Some("second")),
+        backend("second", &second, None),
+    ]);
+    assert_eq!(rig_two.relay(false).await.as_deref(), Some(COMPLETION));
+    assert_eq!(dead.connections(), 3);
+}
+
+#[actix_rt::test]
+async fn nothing_reaches_the_client_of_a_request_that_was_not_accepted() {
+    let rig = alone(vec![json(COMPLETION)]).await;
+    let mut refused = job(false);
+    refused.accepted = Box::pin(async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        Err("full")
+    });
+    let answer = rig.forwarder.relay(refused).await;
+    assert!(
+        matches!(answer, RelayAnswer::NotAccepted("full")),
+        "{answer:?}"
+    );
+    assert!(rig.store.0.lock().unwrap().is_empty());
+}
+
+#[actix_rt::test]
+async fn a_client_that_goes_away_leaves_the_relay_to_finish_or_cancels_it() {
+    let script = || {
+        vec![
+            send(SSE),
+            send(A),
+            Step::Wait(Duration::from_millis(200)),
+            send(A),
+            send(DONE),
+        ]
+    };
+    for (policy, outcome, text) in [
+        (OnDisconnect::Finish, RelayOutcome::Complete, "aa"),
+        (OnDisconnect::Cancel, RelayOutcome::Cancelled, "a"),
+    ] {
+        let server = HostileServer::start(vec![script()]).await;
+        let mut config = backend("main", &server, None);
+        config.on_disconnect = policy;
+        let rig = rig(vec![config]);
+        drop(rig.forwarder.relay(job(true)).await);
+        assert_eq!(rig.recorded().await, (outcome, Some(text.to_owned())));
+    }
+}
+
+#[actix_rt::test]
+async fn model_lists_are_fetched_once_and_kept() {
+    let list = r#"{"object":"list","data":[{"id":"p/m"}]}"#;
+    let server = HostileServer::start(vec![vec![json(list)]]).await;
+    let rig = rig(vec![backend("main", &server, None)]);
+    for _ in 0..3 {
+        let models = rig.forwarder.backend_models().await.unwrap();
+        assert_eq!(models.ids, ["p/m"]);
+        assert_eq!(models.body, list);
+    }
+    assert_eq!(server.connections(), 1);
+}
