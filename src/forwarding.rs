@@ -15,12 +15,13 @@ mod urls;
 
 use std::{rc::Rc, sync::Arc, time::Duration};
 
-use actix::Addr;
 use bytes::Bytes;
 use postroom_actors::{
     backend_relay::{BackendConfig, BackendRelay},
+    delivery::Mailbox,
     domain::ids::{AgentId, ContextId, MessageId},
     ports::{Clock, LocalFuture, Upstream},
+    router::Accepted,
 };
 use tokio::sync::oneshot;
 
@@ -48,7 +49,7 @@ pub struct Forwarder {
 
 struct Inner {
     upstream: Rc<dyn Upstream>,
-    relay: Addr<BackendRelay>,
+    relay: Mailbox<BackendRelay>,
     clock: Arc<dyn Clock>,
     settings: ForwardingSettings,
     models: ModelCatalog,
@@ -56,7 +57,7 @@ struct Inner {
 
 /// One request to be relayed.
 pub struct RelayJob<E> {
-    /// The message that it is or belongs to.
+    /// The request's own id.
     pub message: MessageId,
     /// The client's body.
     pub body: Bytes,
@@ -70,9 +71,9 @@ pub struct RelayJob<E> {
     /// already promised a stream: event-stream text, `[DONE]` included. `None`: the client did
     /// not ask for a stream.
     pub empty_stream: Option<Box<dyn FnOnce() -> Bytes>>,
-    /// Resolves once the request is durable, with the number of the exchange. It runs beside the
-    /// call upstream; nothing goes to the client before it.
-    pub accepted: LocalFuture<Result<u32, E>>,
+    /// Resolves once the request is durable, with what a reply is to be kept with. It runs beside
+    /// the call upstream; nothing goes to the client before it.
+    pub accepted: LocalFuture<Result<Accepted, E>>,
 }
 
 /// What the client is to be told.
@@ -97,7 +98,7 @@ impl Forwarder {
     /// Makes the forwarder of the calling thread.
     pub fn new(
         upstream: Rc<dyn Upstream>,
-        relay: Addr<BackendRelay>,
+        relay: Mailbox<BackendRelay>,
         clock: Arc<dyn Clock>,
         settings: ForwardingSettings,
     ) -> Self {

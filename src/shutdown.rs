@@ -24,6 +24,9 @@ pub const HTTP_GRACE: Duration = Duration::from_secs(20);
 /// How long the inbox may take to be written.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(5);
 
+/// How long the store may take to fold its log into the database.
+const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
+
 /// How the service ended.
 enum End {
     Signal,
@@ -92,7 +95,9 @@ async fn drain(post_room: &PostRoom) {
     if let Err(error) = post_room.inbox_writer.ask(Drain, DRAIN_DEADLINE).await {
         tracing::warn!(%error, "inbox not fully written; the next start goes on with it");
     }
-    post_room.store.close().await;
+    if !post_room.store.close(CLOSE_DEADLINE).await {
+        tracing::warn!("the store is still busy; what was accepted is on disk");
+    }
     tracing::info!("postroom stopped");
 }
 

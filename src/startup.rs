@@ -15,6 +15,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use postroom_actors::ports::Clock;
 
 pub use self::error::StartError;
+use self::backends::Backends;
 pub use self::post_room::PostRoom;
 use crate::{
     adapters::system_clock::SystemClock,
@@ -44,7 +45,7 @@ async fn run(settings: Settings, metrics: PrometheusHandle) -> Result<u8, StartE
         source,
     })?;
     let post_room = PostRoom::open(&settings, Arc::clone(&clock))?;
-    let backends = backends::relay_settings(&settings);
+    let backends = Backends::new(&settings);
     let workers = settings.server.workers;
     let shared =
         web::Data::new(post_room.shared_state(&settings, metrics, format!("http://{address}")));
@@ -63,7 +64,14 @@ async fn run(settings: Settings, metrics: PrometheusHandle) -> Result<u8, StartE
             .wrap(from_fn(auth::check))
             .wrap(from_fn(panics::catch))
     });
-    let server = tune(server)
+    // Small answers leave at once: actix-web leaves Nagle's algorithm on. Signals are ours.
+    let server = server
+        .tcp_nodelay(true)
+        .backlog(1024)
+        .keep_alive(shutdown::KEEP_ALIVE)
+        .client_request_timeout(shutdown::HEAD_TIMEOUT)
+        .shutdown_timeout(shutdown::HTTP_GRACE.as_secs())
+        .disable_signals()
         .workers(workers)
         .listen(listener)
         .map_err(|source| StartError::Listen {
@@ -74,32 +82,6 @@ async fn run(settings: Settings, metrics: PrometheusHandle) -> Result<u8, StartE
     let metrics_server = listen_for_metrics(&settings, &shared)?;
     announce(&settings, &shared);
     Ok(shutdown::run_until_stopped(server, metrics_server, post_room, &shared).await)
-}
-
-/// Small answers leave at once (actix-web leaves Nagle's algorithm on), heads and idle
-/// connections are bounded, and signals are ours.
-fn tune<F, I, S, B>(server: HttpServer<F, I, S, B>) -> HttpServer<F, I, S, B>
-where
-    F: Fn() -> I + Send + Clone + 'static,
-    I: actix_web::dev::IntoServiceFactory<S, actix_web::dev::Request> + 'static,
-    S: actix_web::dev::ServiceFactory<
-            actix_web::dev::Request,
-            Config = actix_web::dev::AppConfig,
-            InitError = (),
-        > + 'static,
-    S::Error: Into<actix_web::Error> + 'static,
-    S::Response: Into<actix_web::HttpResponse<B>> + 'static,
-    <S::Service as actix_web::dev::Service<actix_web::dev::Request>>::Future: 'static,
-    S::Service: 'static,
-    B: actix_web::body::MessageBody + 'static,
-{
-    server
-        .tcp_nodelay(true)
-        .backlog(1024)
-        .keep_alive(shutdown::KEEP_ALIVE)
-        .client_request_timeout(shutdown::HEAD_TIMEOUT)
-        .shutdown_timeout(shutdown::HTTP_GRACE.as_secs())
-        .disable_signals()
 }
 
 fn listen(settings: &Settings) -> Result<TcpListener, StartError> {

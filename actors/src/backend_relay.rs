@@ -2,7 +2,7 @@
 //!
 //! The bytes of a relay flow in the HTTP worker's own task (`forwarding` of the root package).
 //! This actor decides which backends such a task may try, hears how the tries went, and at the
-//! end keeps the reply: first in the store, then by [`ReplyArrived`] in the inbox.
+//! end keeps the reply: first in the store, then by [`ReplyArrived`](crate::inbox_writer::ReplyArrived) in the inbox.
 //!
 //! | message | sent by | reply |
 //! |---|---|---|
@@ -18,7 +18,7 @@ mod recording;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use actix::{Actor, AsyncContext, Context, Handler, Message, Recipient, WrapFuture};
+use actix::{Actor, AsyncContext, Context, Handler, Message, WrapFuture};
 use chrono::{DateTime, Utc};
 use thiserror::Error;
 
@@ -28,7 +28,8 @@ use crate::{
     domain::{
         circuit::CircuitSettings, envelope::RecordedReply, ids::MessageId, retry::AttemptFailure,
     },
-    inbox_writer::ReplyArrived,
+    delivery::{Depth, Mailbox},
+    inbox_writer::InboxWriter,
     lifecycle::{ActorStatus, GetStatus},
     ports::{Clock, MessageStore},
 };
@@ -111,17 +112,20 @@ pub enum RelayProgress {
 }
 
 /// What the actor needs.
+#[derive(Clone)]
 pub struct BackendRelayParts {
     /// Keeps replies.
     pub store: Arc<dyn MessageStore>,
     /// Hears of replies.
-    pub inbox: Recipient<ReplyArrived>,
+    pub inbox_writer: Mailbox<InboxWriter>,
     /// Wall-clock time.
     pub clock: Arc<dyn Clock>,
     /// The main backend first; then those that only stand in. None: every relay is refused.
     pub backends: Vec<BackendConfig>,
     /// When a failing backend is left alone.
     pub circuits: CircuitSettings,
+    /// The actor's own count of waiting messages.
+    pub depth: Depth,
 }
 
 /// The actor.
@@ -129,6 +133,7 @@ pub struct BackendRelay {
     fleet: Fleet,
     recorder: Recorder,
     clock: Arc<dyn Clock>,
+    depth: Depth,
     in_flight: HashMap<RelayId, Running>,
     next_relay: u64,
 }
@@ -149,9 +154,10 @@ impl BackendRelay {
             fleet: Fleet::new(parts.backends, parts.circuits, parts.clock.now()),
             recorder: Recorder {
                 store: parts.store,
-                inbox: parts.inbox,
+                inbox_writer: parts.inbox_writer,
             },
             clock: parts.clock,
+            depth: parts.depth,
             in_flight: HashMap::new(),
             next_relay: 0,
         }
@@ -197,6 +203,7 @@ impl Handler<AdmitRelay> for BackendRelay {
     type Result = Result<RelayPlan, RelayRefused>;
 
     fn handle(&mut self, _admit: AdmitRelay, _context: &mut Self::Context) -> Self::Result {
+        self.depth.taken();
         let now = self.clock.now();
         let (backends, probes) = self.fleet.admit(now)?;
         self.next_relay += 1;
@@ -211,6 +218,7 @@ impl Handler<AdmitRetry> for BackendRelay {
     type Result = bool;
 
     fn handle(&mut self, retry: AdmitRetry, _context: &mut Self::Context) -> bool {
+        self.depth.taken();
         let is_admitted = self.in_flight.contains_key(&retry.relay)
             && self.fleet.admit_retry(&retry.backend, self.clock.now());
         if is_admitted {
@@ -224,6 +232,7 @@ impl Handler<RelayProgress> for BackendRelay {
     type Result = ();
 
     fn handle(&mut self, progress: RelayProgress, context: &mut Self::Context) {
+        self.depth.taken();
         match progress {
             RelayProgress::AttemptFailed {
                 relay,
@@ -256,6 +265,7 @@ impl Handler<GetStatus> for BackendRelay {
     type Result = ActorStatus;
 
     fn handle(&mut self, _get: GetStatus, _context: &mut Self::Context) -> ActorStatus {
+        self.depth.taken();
         let now = self.clock.now();
         let oldest = self.in_flight.values().map(|running| running.since).min();
         ActorStatus {

@@ -20,6 +20,9 @@ use super::{Inner, report::Report, urls::join_url};
 
 pub(super) const PATH: &str = "/v1/chat/completions";
 
+/// How long the actor may take to answer.
+const DEADLINE: Duration = Duration::from_secs(5);
+
 /// The client's request, as far as the way upstream needs it.
 pub(super) struct Asked {
     pub(super) message: MessageId,
@@ -63,7 +66,7 @@ pub(super) async fn find_answer(
     let admit = AdmitRelay {
         message: asked.message,
     };
-    let plan = match inner.relay.send(admit).await {
+    let plan = match inner.relay.ask(admit, DEADLINE).await {
         Ok(Ok(plan)) => plan,
         Ok(Err(refused)) => return log_refusal(&refused),
         Err(unreachable) => return log_refusal(&unreachable),
@@ -121,7 +124,7 @@ impl Search {
                 relay: plan.relay,
                 backend: Arc::clone(&backend.name),
             };
-            if !self.inner.relay.send(retry).await.unwrap_or(false) {
+            if !self.inner.relay.ask(retry, DEADLINE).await.unwrap_or(false) {
                 return Err(failure);
             }
             tokio::time::sleep(wait).await;

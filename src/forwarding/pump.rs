@@ -12,6 +12,7 @@ use postroom_actors::{
         reply_text::{CollectedReply, ReplyCollector},
     },
     ports::{LocalFuture, UpstreamBody, UpstreamError},
+    router::Accepted,
 };
 use tokio::{
     sync::oneshot,
@@ -30,7 +31,7 @@ use super::{
 pub(super) struct Pump<E> {
     inner: Rc<Inner>,
     asked: Rc<Asked>,
-    accepted: LocalFuture<Result<u32, E>>,
+    accepted: LocalFuture<Result<Accepted, E>>,
     client: Client<E>,
     report: Rc<Report>,
 }
@@ -120,7 +121,7 @@ impl<E: 'static> Pump<E> {
             tokio::select! {
                 biased;
                 accepted = &mut self.accepted, if !is_accepted => match accepted {
-                    Ok(exchange) => self.report.accepted(exchange),
+                    Ok(accepted) => self.report.accepted(accepted),
                     Err(error) => return Waited::NotAccepted(error),
                 },
                 answer = &mut finding, if found.is_none() => found = Some(answer),

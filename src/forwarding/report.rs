@@ -3,9 +3,9 @@
 use std::{
     cell::{Cell, RefCell},
     sync::Arc,
+    time::Duration,
 };
 
-use actix::Addr;
 use postroom_actors::{
     backend_relay::{BackendConfig, BackendRelay, OnDisconnect, RelayId, RelayProgress},
     domain::{
@@ -13,25 +13,30 @@ use postroom_actors::{
         ids::MessageId,
         retry::AttemptFailure,
     },
+    delivery::{DeliveryError, Mailbox},
     ports::Clock,
+    router::Accepted,
 };
 use tokio::time::Instant;
 
+/// How long the actor may take to hear of something.
+const DEADLINE: Duration = Duration::from_secs(30);
+
 /// One relay, as the actor hears of it. Dropped without an end, it reports a failure.
 pub(super) struct Report {
-    actor: Addr<BackendRelay>,
+    actor: Mailbox<BackendRelay>,
     clock: Arc<dyn Clock>,
     message: MessageId,
     started: Instant,
     relay: Cell<Option<RelayId>>,
     backend: RefCell<Option<Arc<BackendConfig>>>,
-    exchange: Cell<Option<u32>>,
+    accepted: Cell<Option<Accepted>>,
     has_ended: Cell<bool>,
 }
 
 impl Report {
     pub(super) fn new(
-        actor: Addr<BackendRelay>,
+        actor: Mailbox<BackendRelay>,
         clock: Arc<dyn Clock>,
         message: MessageId,
         main: Option<Arc<BackendConfig>>,
@@ -43,7 +48,7 @@ impl Report {
             started: Instant::now(),
             relay: Cell::new(None),
             backend: RefCell::new(main),
-            exchange: Cell::new(None),
+            accepted: Cell::new(None),
             has_ended: Cell::new(false),
         }
     }
@@ -59,12 +64,12 @@ impl Report {
     }
 
     /// The request is durable: from here on there is something to keep a reply with.
-    pub(super) fn accepted(&self, exchange: u32) {
-        self.exchange.set(Some(exchange));
+    pub(super) fn accepted(&self, accepted: Accepted) {
+        self.accepted.set(Some(accepted));
     }
 
     pub(super) fn is_accepted(&self) -> bool {
-        self.exchange.get().is_some()
+        self.accepted.get().is_some()
     }
 
     /// The backend that is being asked wants to be left alone once the client has gone.
@@ -85,7 +90,7 @@ impl Report {
             backend,
             failure,
         };
-        if self.actor.send(failed).await.is_err() {
+        if self.actor.ask(failed, DEADLINE).await.is_err() {
             tracing::warn!("backend relay not told of a failed try");
         }
     }
@@ -102,7 +107,7 @@ impl Report {
             backend,
             elapsed,
         };
-        if let Err(error) = self.actor.try_send(begun) {
+        if let Err(error) = self.actor.try_deliver(begun) {
             tracing::debug!(%error, "backend relay not told of a first byte");
         }
     }
@@ -111,7 +116,7 @@ impl Report {
     pub(super) async fn end(&self, outcome: RelayOutcome, text: Option<String>) {
         let ended = self.ended(outcome, text.map(Into::into));
         self.has_ended.set(true);
-        if self.actor.send(ended).await.is_err() {
+        if self.actor.ask(ended, DEADLINE).await.is_err() {
             let message_id = self.message;
             tracing::error!(%message_id, "backend relay not told of an end");
         }
@@ -125,9 +130,9 @@ impl Report {
     }
 
     fn ended(&self, outcome: RelayOutcome, text: Option<Arc<str>>) -> RelayProgress {
-        let reply = self.exchange.get().map(|exchange| RecordedReply {
-            message: self.message,
-            exchange,
+        let reply = self.accepted.get().map(|accepted| RecordedReply {
+            message: accepted.message,
+            exchange: accepted.exchange,
             backend: self.backend_name().to_string(),
             text,
             outcome,
@@ -146,11 +151,17 @@ impl Drop for Report {
         if self.has_ended.get() {
             return;
         }
-        // A fresh clone of an address always has one free place in the mailbox.
-        let actor = self.actor.clone();
-        if let Err(error) = actor.try_send(self.ended(RelayOutcome::Failed, None)) {
-            let message_id = self.message;
-            tracing::error!(%message_id, %error, "backend relay not told of an end");
+        let ended = self.ended(RelayOutcome::Failed, None);
+        match self.actor.try_deliver_or_return(ended) {
+            Ok(()) => {}
+            Err((DeliveryError::Full(_), ended)) => {
+                let actor = self.actor.clone();
+                actix_rt::spawn(async move { actor.ask(ended, DEADLINE).await });
+            }
+            Err((error, _)) => {
+                let message_id = self.message;
+                tracing::error!(%message_id, %error, "backend relay not told of an end");
+            }
         }
     }
 }

@@ -148,8 +148,8 @@ async fn relay(
         body,
         context_id: facts.context_id,
         model: facts.model,
-        stream: facts.stream,
         traceparent,
+        empty_stream: facts.stream.then(|| mailbox.late_events()),
         accepted: Box::pin(accepted),
     };
     match forwarder.relay(job).await {

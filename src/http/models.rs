@@ -54,7 +54,8 @@ pub async fn retrieve(
 
 async fn models(state: &AppState) -> Value {
     if let Some(forwarder) = &state.forwarder
-        && let Some(list) = forwarder.models().await
+        && let Some(list) = forwarder.backend_models().await
+        && let Ok(list) = serde_json::from_slice(&list.body)
     {
         return list;
     }

@@ -1,22 +1,52 @@
 //! Backends, from the configuration to the forwarding component.
 
-use std::{rc::Rc, sync::Arc};
+use std::{rc::Rc, sync::Arc, time::Duration};
 
-use actix_web::web;
 use postroom_actors::{
     backend_relay::{BackendConfig, OnDisconnect},
     ports::{Credential, UpstreamTimeouts},
 };
 
 use crate::{
-    adapters::upstream_http::UpstreamHttp,
-    forwarding::{Forwarder, ForwarderParts},
+    adapters::upstream_http::{TlsSetup, UpstreamHttp},
+    forwarding::{Forwarder, ForwardingSettings},
     http::SharedState,
     settings::{self, BackendAuth, BackendSettings, Settings},
 };
 
 /// The main backend's name in metrics and logs.
 const MAIN: &str = "main";
+
+/// Silence after which a stream's client gets a comment line.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// What the workers' forwarders are made of.
+#[derive(Clone)]
+pub(super) struct Backends {
+    forwarding: ForwardingSettings,
+    tls: TlsSetup,
+}
+
+impl Backends {
+    /// The backends of a configuration.
+    pub(super) fn new(settings: &Settings) -> Self {
+        let forwarding = ForwardingSettings {
+            main: configs(settings).into_iter().next().map(Arc::new),
+            agents: Vec::new(),
+            models_cache: settings.models.cache,
+            keep_alive: KEEP_ALIVE,
+        };
+        Self { forwarding, tls: TlsSetup::default() }
+    }
+
+    /// The forwarder of the calling thread; `None` without a backend.
+    pub(super) fn forwarder(&self, shared: &SharedState) -> Option<Rc<Forwarder>> {
+        self.forwarding.main.as_ref()?;
+        let upstream = Rc::new(UpstreamHttp::new(self.tls.clone()));
+        let (relay, clock) = (shared.backend_relay.clone(), Arc::clone(&shared.clock));
+        Some(Rc::new(Forwarder::new(upstream, relay, clock, self.forwarding.clone())))
+    }
+}
 
 /// Every configured backend, the main one first; none without a main one.
 pub(super) fn configs(settings: &Settings) -> Vec<BackendConfig> {

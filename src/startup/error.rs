@@ -32,7 +32,10 @@ impl StartError {
     /// 75 for a store in use, 65 for one of a newer version, 78 for a wrong inbox, 74 for disks, 1 for addresses.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Store(error) => error.exit_code(),
+            Self::Store(OpenError::InUse { .. }) => 75,
+            Self::Store(OpenError::NewerSchema { .. }) => 65,
+            Self::Store(OpenError::OtherInbox { .. }) => 78,
+            Self::Store(_) => 74,
             Self::Inbox(_) => 74,
             Self::Listen { .. } => 1,
         }

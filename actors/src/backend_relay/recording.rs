@@ -2,12 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use actix::Recipient;
-
 use super::metrics;
 use crate::{
     domain::envelope::RecordedReply,
-    inbox_writer::ReplyArrived,
+    delivery::Mailbox,
+    inbox_writer::{InboxWriter, ReplyArrived},
     ports::{MessageStore, StoreError},
 };
 
@@ -18,7 +17,7 @@ const FIRST_WAIT: Duration = Duration::from_millis(100);
 #[derive(Clone)]
 pub(super) struct Recorder {
     pub(super) store: Arc<dyn MessageStore>,
-    pub(super) inbox: Recipient<ReplyArrived>,
+    pub(super) inbox_writer: Mailbox<InboxWriter>,
 }
 
 impl Recorder {
@@ -37,7 +36,7 @@ impl Recorder {
             metrics::reply_not_recorded();
         }
         let message_id = arrived.message;
-        if let Err(error) = self.inbox.try_send(arrived) {
+        if let Err(error) = self.inbox_writer.try_deliver(arrived) {
             tracing::warn!(%message_id, %error, "inbox not told of a reply; its item is written when its wait is over");
             metrics::notice_dropped();
         }

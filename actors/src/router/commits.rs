@@ -1,4 +1,4 @@
-//! Follows the commits in their order: answers the handler, then tells the inbox writer.
+//! Follows the commits in their order: tells the inbox writer, then answers the handler.
 
 use std::{sync::Arc, time::Duration};
 

@@ -4,6 +4,7 @@ use actix_web::{
     HttpResponse, HttpResponseBuilder,
     http::{StatusCode, header},
 };
+use bytes::Bytes;
 use postroom_actors::domain::{
     completion::{Completion, MAILBOX_MODEL},
     envelope::Envelope,
@@ -14,6 +15,7 @@ use uuid::Uuid;
 use crate::{forwarding::RelayBody, http::SharedState, settings::Acknowledge};
 
 /// The mailbox's own answer to one request.
+#[derive(Clone)]
 pub(super) struct Mailbox {
     id: Uuid,
     created_s: i64,
@@ -50,6 +52,12 @@ impl Mailbox {
         HttpResponse::Ok()
             .content_type("application/json")
             .body(completion.to_json())
+    }
+
+    /// The same as events, for a stream that was begun before its relay failed.
+    pub(super) fn late_events(&self) -> Box<dyn FnOnce() -> Bytes> {
+        let (answer, include_usage) = (self.clone(), self.include_usage);
+        Box::new(move || answer.completion().to_events(include_usage).into())
     }
 
     /// The backend's answer, as it comes.
