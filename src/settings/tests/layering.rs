@@ -69,7 +69,7 @@ fn a_variable_that_is_wrong_is_named() {
         (
             "POSTROOM__SERVER__KEY",
             "sk-canary\nx",
-            "must not hold line ends",
+            "a secret must not hold line ends",
         ),
         ("POSTROOM__MAILBOX__COMPACT", "of", "did you mean `off`?"),
         (
