@@ -6,11 +6,6 @@ use crate::settings::Settings;
 ///
 /// # Errors
 /// It could not start, or ended with work undone.
-#[expect(
-    clippy::needless_pass_by_value,
-    clippy::unnecessary_wraps,
-    reason = "the service is put in here"
-)]
 pub fn run(settings: Settings) -> anyhow::Result<()> {
     drop(settings);
     Ok(())
