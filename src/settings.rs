@@ -149,7 +149,7 @@ pub struct KeySettings {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
-    /// The OpenAI surface and its own messages.
+    /// The `OpenAI` surface and its own messages.
     Client,
     /// An agent's own inbox, and `/send`.
     Agent,
@@ -201,7 +201,7 @@ pub enum Compact {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Acknowledge {
-    /// Only present OpenClaw releases, which take an empty answer for a failure.
+    /// Only present `OpenClaw` releases, which take an empty answer for a failure.
     #[serde(rename = "openclaw")]
     OpenClaw,
     /// Everyone.

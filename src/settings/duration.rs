@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, de};
 pub const EXPECTED: &str =
     "expected a duration up to 3650 days, such as `\"300s\"`, `\"5m\"` or `\"250ms\"`";
 
-const LONGEST: Duration = Duration::from_secs(3650 * 24 * 3600);
+const LONGEST: Duration = Duration::from_hours(3650 * 24);
 const UNITS: [(&str, u64); 5] = [
     ("ms", 1),
     ("s", 1000),
@@ -73,10 +73,10 @@ mod tests {
     #[test]
     fn five_minutes_are_the_same_however_they_are_written() {
         for text in ["5m", "300s", "300", "300000ms"] {
-            assert_eq!(parse(text), Some(Duration::from_secs(300)), "{text}");
+            assert_eq!(parse(text), Some(Duration::from_mins(5)), "{text}");
         }
-        assert_eq!(parse("30d"), Some(Duration::from_secs(30 * 86_400)));
-        assert_eq!(parse("2h"), Some(Duration::from_secs(7200)));
+        assert_eq!(parse("30d"), Some(Duration::from_hours(720)));
+        assert_eq!(parse("2h"), Some(Duration::from_hours(2)));
         assert_eq!(parse("0ms"), Some(Duration::ZERO));
     }
 

@@ -232,7 +232,7 @@ pub struct RawLimits {
     /// Longest time without progress while a body comes in.
     pub body_idle: Option<DurationValue>,
     /// Requests that are being accepted at once; more get 503.
-    #[schemars(range(min = 1, max = 100000))]
+    #[schemars(range(min = 1, max = 100_000))]
     pub in_flight: Option<u32>,
 }
 

@@ -26,10 +26,18 @@ pub fn schema_text() -> String {
 }
 
 /// TOML has no null: an absent key is absent.
-fn drop_nulls(value: &mut Value) {
-    match value {
+fn drop_nulls(schema: &mut Value) {
+    match schema {
         Value::Object(object) => {
-            object.values_mut().for_each(drop_nulls);
+            for (keyword, inner) in object.iter_mut() {
+                match inner {
+                    // The names in here are keys of ours, not words of JSON schema.
+                    Value::Object(keys) if keyword == "properties" => {
+                        keys.values_mut().for_each(drop_nulls);
+                    }
+                    inner => drop_nulls(inner),
+                }
+            }
             drop_null_type(object);
             drop_null_choice(object);
             object.remove("default");

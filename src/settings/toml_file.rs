@@ -8,7 +8,7 @@ use toml::{
 use super::{
     check::{check, check_name, unknown},
     layers::{KeyPath, Layer, Layers, Leaf, Source},
-    problem::{Problem, did_you_mean, place_in},
+    problem::{Problem, did_you_mean, place_in, shorten},
     shape::{Kind, Shape, TableShape},
 };
 
@@ -29,7 +29,7 @@ pub(super) fn read(
             .take(MOST_SYNTAX_PROBLEMS)
             .map(|error| {
                 let offset = error.span().map_or(0, |span| span.start);
-                Problem::new(place_in(name, text, offset), error.message())
+                Problem::new(place_in(name, text, offset), syntax(error, text))
             })
             .collect();
     }
@@ -41,7 +41,23 @@ pub(super) fn read(
         problems: Vec::new(),
     };
     reader.table(table.get_ref(), shape, &Vec::new());
-    reader.problems
+    // Tables are kept by name; people read from the top.
+    reader.problems.sort_by_key(|(offset, _)| *offset);
+    reader
+        .problems
+        .into_iter()
+        .map(|(_, problem)| problem)
+        .collect()
+}
+
+/// What the parser says; of a key that stands twice, also its name.
+fn syntax(error: &toml::de::Error, text: &str) -> String {
+    let twice = error.span().filter(|_| error.message() == "duplicate key");
+    let key = twice.and_then(|span| text.get(span));
+    key.map_or_else(
+        || error.message().to_owned(),
+        |key| format!("duplicate key `{}`", shorten(key)),
+    )
 }
 
 struct Reader<'a> {
@@ -49,7 +65,7 @@ struct Reader<'a> {
     name: &'a str,
     layer: Layer,
     layers: &'a mut Layers,
-    problems: Vec<Problem>,
+    problems: Vec<(usize, Problem)>,
 }
 
 impl Reader<'_> {
@@ -123,8 +139,8 @@ impl Reader<'_> {
     }
 
     fn refuse(&mut self, offset: usize, text: String) {
-        self.problems
-            .push(Problem::new(place_in(self.name, self.text, offset), text));
+        let problem = Problem::new(place_in(self.name, self.text, offset), text);
+        self.problems.push((offset, problem));
     }
 }
 

@@ -44,7 +44,7 @@ pub struct RawAgent {
     #[schemars(range(min = 1, max = 1024))]
     pub concurrency: Option<u16>,
     /// Messages that may wait.
-    #[schemars(range(min = 1, max = 1000000))]
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub queue: Option<u32>,
     /// What becomes of a turn whose client has gone.
     pub on_disconnect: Option<OnDisconnect>,

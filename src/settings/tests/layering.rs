@@ -69,9 +69,13 @@ fn a_variable_that_is_wrong_is_named() {
         (
             "POSTROOM__SERVER__KEY",
             "sk-canary\nx",
-            "must not hold line ends",
+            "a secret must not hold line ends",
         ),
-        ("POSTROOM__MAILBOX__COMPACT", "of", "did you mean `off`?"),
+        (
+            "POSTROOM__MAILBOX__COMPACT",
+            "of",
+            "expected one of `seed`, `keep-message`, `off`, found `of`; did you mean `off`?",
+        ),
         (
             "POSTROOM__SERVER__ALLOW_UNAUTHENTICATED",
             "maybe",
