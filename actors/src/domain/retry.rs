@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 pub const MAX_RETRIES: u32 = 2;
 
 /// The longest `Retry-After` that is believed.
-pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
+pub const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
 
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 
