@@ -162,7 +162,7 @@ mod tests {
 
     use super::*;
 
-    const LONG: Duration = Duration::from_secs(60);
+    const LONG: Duration = Duration::from_mins(1);
 
     fn now() -> DateTime<Utc> {
         Utc.with_ymd_and_hms(1994, 11, 6, 8, 49, 37).unwrap()
