@@ -37,7 +37,7 @@ pub use self::tls::TlsSetup;
 /// How long an idle connection is kept for reuse.
 ///
 /// Below the 75 s that nginx keeps one, so that mostly we are the side that closes it.
-const POOL_IDLE: Duration = Duration::from_secs(60);
+const POOL_IDLE: Duration = Duration::from_mins(1);
 
 /// The largest head of an answer, in bytes; also bounds what one read takes.
 const MAX_HEAD: usize = 128 * 1024;

@@ -134,16 +134,13 @@ impl Search {
 
     /// Logs and tells a failed try.
     async fn note(&self, backend: &BackendConfig, failed: Failed) -> AttemptFailure {
-        let backend = &backend.name;
         let error = &failed.error;
-        match failed.failure {
-            AttemptFailure::Status { status, .. } => {
-                tracing::warn!(path = PATH, status, %error, %backend, "backend_forward_failed");
-            }
-            _ => {
-                tracing::warn!(path = PATH, status = "none", %error, %backend, "backend_forward_failed");
-            }
-        }
+        let backend = &backend.name;
+        let status = match failed.failure {
+            AttemptFailure::Status { status, .. } => Some(status),
+            _ => None,
+        };
+        tracing::warn!(path = PATH, status, %error, %backend, "backend_forward_failed");
         self.report.attempt_failed(failed.failure).await;
         failed.failure
     }
@@ -316,8 +313,9 @@ impl Failed {
 impl From<UpstreamError> for Failed {
     fn from(error: UpstreamError) -> Self {
         let failure = match &error {
-            UpstreamError::Connect(_) => AttemptFailure::Connect,
-            UpstreamError::TimedOut("the connection") => AttemptFailure::Connect,
+            UpstreamError::Connect(_) | UpstreamError::TimedOut("the connection") => {
+                AttemptFailure::Connect
+            }
             UpstreamError::TimedOut(_) => AttemptFailure::TimedOut,
             UpstreamError::Broken(_) => AttemptFailure::Broken,
             UpstreamError::Unaskable(_) => AttemptFailure::Unaskable,

@@ -9,7 +9,7 @@ use futures_util::StreamExt;
 use postroom_actors::{
     domain::{
         envelope::RelayOutcome,
-        reply_text::{CollectedReply, ReplyCollector},
+        reply_text::{CollectedReply, ReplyCollector, StreamPosition},
     },
     ports::{LocalFuture, UpstreamBody, UpstreamError},
     router::Accepted,
@@ -172,27 +172,8 @@ impl<E: 'static> Pump<E> {
         if matches!(end, StreamEnd::Cancelled) {
             return self.report.end(RelayOutcome::Cancelled, reply.text).await;
         }
-        let has_told_its_end = reply.is_complete || reply.has_error;
-        match end {
-            StreamEnd::ByItself if has_told_its_end && (is_done || !reply.has_error) => {}
-            StreamEnd::ByItself if has_told_its_end => {
-                self.client.send(event_text::missing_end(position)).await;
-            }
-            StreamEnd::Broken(_) if reply.is_complete => {
-                if !is_done {
-                    self.client.send(event_text::missing_end(position)).await;
-                }
-            }
-            end => {
-                let error = end.describe();
-                tracing::warn!(
-                    path = PATH,
-                    status = "none",
-                    error,
-                    "backend_forward_failed"
-                );
-                self.client.send(event_text::broken(position)).await;
-            }
+        if let Some(closing) = closing(&end, &reply, is_done, position) {
+            self.client.send(closing).await;
         }
         let text = reply.text.clone();
         self.end(&reply, text).await;
@@ -246,4 +227,22 @@ impl<E: 'static> Pump<E> {
         };
         self.report.end(outcome, text).await;
     }
+}
+
+/// What the client's stream still needs: nothing, its end, or word that it broke off.
+fn closing(
+    end: &StreamEnd,
+    reply: &CollectedReply,
+    is_done: bool,
+    position: StreamPosition,
+) -> Option<Bytes> {
+    let was_broken = matches!(end, StreamEnd::Broken(_));
+    if reply.is_complete || (reply.has_error && !was_broken) {
+        let lacks_end = !is_done && (was_broken || reply.has_error);
+        return lacks_end.then(|| event_text::missing_end(position));
+    }
+    let error = end.describe();
+    let status = None::<u16>;
+    tracing::warn!(path = PATH, status, error, "backend_forward_failed");
+    Some(event_text::broken(position))
 }

@@ -19,7 +19,8 @@ use postroom_actors::{
         ids::{ContextId, MessageId},
     },
     inbox_writer::ReplyArrived,
-    ports::{Clock, Credential, MessageStore, SendFuture, StoreError, StoreStats},
+    ports::{Clock, Credential, MessageStore, SendFuture, StoreError, StoreStats, Upstream},
+    ports::{LocalFuture, UpstreamError, UpstreamRequest, UpstreamResponse},
 };
 
 use super::{
@@ -92,6 +93,10 @@ fn backend(name: &str, server: &HostileServer, fallback: Option<&str>) -> Backen
 }
 
 fn rig(backends: Vec<BackendConfig>) -> Rig {
+    rig_over(Rc::new(upstream()), backends)
+}
+
+fn rig_over(upstream: Rc<dyn Upstream>, backends: Vec<BackendConfig>) -> Rig {
     let store = Arc::new(ReplyStore::default());
     let settings = ForwardingSettings {
         main: backends.first().cloned().map(Arc::new),
@@ -107,7 +112,6 @@ fn rig(backends: Vec<BackendConfig>) -> Rig {
         circuits: CircuitSettings::default(),
     };
     let relay = BackendRelay::new(parts).start();
-    let upstream = Rc::new(upstream());
     let clock = Arc::new(StoppedClock);
     Rig {
         store,
@@ -339,4 +343,24 @@ async fn model_lists_are_fetched_once_and_kept() {
         assert_eq!(models.body, list);
     }
     assert_eq!(server.connections(), 1);
+}
+
+struct PanickingUpstream;
+
+impl Upstream for PanickingUpstream {
+    fn send(&self, _: UpstreamRequest) -> LocalFuture<Result<UpstreamResponse, UpstreamError>> {
+        Box::pin(async {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            panic!("on purpose")
+        })
+    }
+}
+
+#[actix_rt::test]
+async fn a_relay_task_that_panics_still_reports_its_end() {
+    let server = HostileServer::start(vec![vec![]]).await;
+    let backends = vec![backend("main", &server, None)];
+    let rig = rig_over(Rc::new(PanickingUpstream), backends);
+    assert_eq!(rig.relay(false).await, None);
+    assert_eq!(rig.recorded().await, (RelayOutcome::Failed, None));
 }

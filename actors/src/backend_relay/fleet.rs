@@ -135,11 +135,11 @@ impl Fleet {
 fn chain(main: Option<Arc<str>>, backends: &HashMap<Arc<str>, Backend>) -> Vec<Arc<str>> {
     let mut chain = Vec::new();
     let mut next = main;
-    while let Some(name) = next.filter(|name| !chain.contains(name)) {
+    while let Some(name) = next.take().filter(|name| !chain.contains(name)) {
         let Some(backend) = backends.get(&name) else {
             break;
         };
-        next = backend.config.fallback.clone();
+        next.clone_from(&backend.config.fallback);
         chain.push(name);
     }
     chain

@@ -35,6 +35,10 @@ impl Recorder {
             tracing::error!(%message_id, %error, "reply not recorded");
             metrics::reply_not_recorded();
         }
+        self.tell(arrived);
+    }
+
+    fn tell(&self, arrived: ReplyArrived) {
         let message_id = arrived.message;
         if let Err(error) = self.inbox_writer.try_deliver(arrived) {
             tracing::warn!(%message_id, %error, "inbox not told of a reply; its item is written when its wait is over");

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 pub const MAX_RETRIES: u32 = 2;
 
 /// The longest `Retry-After` that is believed.
-pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
+pub const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
 
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 
@@ -162,7 +162,7 @@ mod tests {
 
     use super::*;
 
-    const LONG: Duration = Duration::from_secs(60);
+    const LONG: Duration = Duration::from_mins(1);
 
     fn now() -> DateTime<Utc> {
         Utc.with_ymd_and_hms(1994, 11, 6, 8, 49, 37).unwrap()

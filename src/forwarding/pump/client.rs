@@ -11,7 +11,7 @@ use crate::forwarding::{RelayAnswer, body::RelayBody, event_text};
 const EVENT_STREAM: &str = "text/event-stream";
 
 /// How long a client may stop reading a promised stream before it counts as gone.
-const STALL: Duration = Duration::from_secs(120);
+const STALL: Duration = Duration::from_mins(2);
 
 type EmptyStream = Box<dyn FnOnce() -> Bytes>;
 

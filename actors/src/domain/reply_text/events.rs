@@ -7,6 +7,10 @@ const MAX_EVENT: usize = MAX_TEXT;
 
 /// Reads a stream of chat completion chunks.
 #[derive(Debug, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is one independent fact about the stream"
+)]
 pub(super) struct EventReader {
     /// The beginning of a line whose end has not come.
     line: Vec<u8>,
