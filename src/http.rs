@@ -14,7 +14,7 @@ pub mod openapi;
 pub mod panics;
 pub mod state;
 
-use actix_web::{HttpRequest, http::Method, web};
+use actix_web::{HttpRequest, web};
 
 pub use self::state::{AppState, SharedState};
 use crate::http::error::ApiError;
@@ -24,27 +24,43 @@ pub fn routes(config: &mut web::ServiceConfig) {
     config
         .service(
             web::resource("/v1/chat/completions")
-                .post(chat_completions::create)
-                .wrap_405("POST"),
+                .route(web::post().to(chat_completions::create))
+                .else_405("POST"),
         )
         .service(
             web::resource("/v1/models")
-                .get(models::list)
-                .wrap_405("GET"),
+                .route(web::get().to(models::list))
+                .else_405("GET"),
         )
         .service(
             web::resource("/v1/models/{id:.*}")
-                .get(models::retrieve)
-                .wrap_405("GET"),
+                .route(web::get().to(models::retrieve))
+                .else_405("GET"),
         )
-        .service(web::resource("/health").get(health::health).wrap_405("GET"))
-        .service(web::resource("/healthz").get(health::live).wrap_405("GET"))
-        .service(web::resource("/readyz").get(health::ready).wrap_405("GET"))
-        .service(web::resource("/metrics").get(metrics::show).wrap_405("GET"))
+        .service(
+            web::resource("/health")
+                .route(web::get().to(health::health))
+                .else_405("GET"),
+        )
+        .service(
+            web::resource("/healthz")
+                .route(web::get().to(health::live))
+                .else_405("GET"),
+        )
+        .service(
+            web::resource("/readyz")
+                .route(web::get().to(health::ready))
+                .else_405("GET"),
+        )
+        .service(
+            web::resource("/metrics")
+                .route(web::get().to(metrics::show))
+                .else_405("GET"),
+        )
         .service(
             web::resource("/openapi.json")
-                .get(openapi::show)
-                .wrap_405("GET"),
+                .route(web::get().to(openapi::show))
+                .else_405("GET"),
         )
         .default_service(web::to(unknown_path));
 }
@@ -53,44 +69,14 @@ async fn unknown_path(request: HttpRequest) -> ApiError {
     ApiError::unknown_path(request.path())
 }
 
-/// The verbs of a resource, with an answer of our own form for all others.
-trait ResourceExt: Sized {
-    fn get<F, Args>(self, handler: F) -> Self
-    where
-        F: actix_web::Handler<Args>,
-        Args: actix_web::FromRequest + 'static,
-        F::Output: actix_web::Responder + 'static;
-
-    fn post<F, Args>(self, handler: F) -> Self
-    where
-        F: actix_web::Handler<Args>,
-        Args: actix_web::FromRequest + 'static,
-        F::Output: actix_web::Responder + 'static;
-
+/// A resource with one verb, and an answer of our own form for all others.
+trait OneVerb {
     /// Answers 405 to every verb that has no handler.
-    fn wrap_405(self, allowed: &'static str) -> Self;
+    fn else_405(self, allowed: &'static str) -> Self;
 }
 
-impl ResourceExt for actix_web::Resource {
-    fn get<F, Args>(self, handler: F) -> Self
-    where
-        F: actix_web::Handler<Args>,
-        Args: actix_web::FromRequest + 'static,
-        F::Output: actix_web::Responder + 'static,
-    {
-        self.route(web::method(Method::GET).to(handler))
-    }
-
-    fn post<F, Args>(self, handler: F) -> Self
-    where
-        F: actix_web::Handler<Args>,
-        Args: actix_web::FromRequest + 'static,
-        F::Output: actix_web::Responder + 'static,
-    {
-        self.route(web::method(Method::POST).to(handler))
-    }
-
-    fn wrap_405(self, allowed: &'static str) -> Self {
+impl OneVerb for actix_web::Resource {
+    fn else_405(self, allowed: &'static str) -> Self {
         self.default_service(web::to(move || async move {
             ApiError::method_not_allowed(allowed)
         }))

@@ -14,8 +14,8 @@ use actix_web::{App, HttpServer, middleware::from_fn, web};
 use metrics_exporter_prometheus::PrometheusHandle;
 use postroom_actors::ports::Clock;
 
-pub use self::error::StartError;
 use self::backends::Backends;
+pub use self::error::StartError;
 pub use self::post_room::PostRoom;
 use crate::{
     adapters::system_clock::SystemClock,

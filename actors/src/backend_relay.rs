@@ -25,10 +25,10 @@ use thiserror::Error;
 pub use self::config::{BackendConfig, OnDisconnect};
 use self::{fleet::Fleet, recording::Recorder};
 use crate::{
+    delivery::{Depth, Mailbox},
     domain::{
         circuit::CircuitSettings, envelope::RecordedReply, ids::MessageId, retry::AttemptFailure,
     },
-    delivery::{Depth, Mailbox},
     inbox_writer::InboxWriter,
     lifecycle::{ActorStatus, GetStatus},
     ports::{Clock, MessageStore},

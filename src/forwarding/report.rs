@@ -8,12 +8,12 @@ use std::{
 
 use postroom_actors::{
     backend_relay::{BackendConfig, BackendRelay, OnDisconnect, RelayId, RelayProgress},
+    delivery::{DeliveryError, Mailbox},
     domain::{
         envelope::{RecordedReply, RelayOutcome},
         ids::MessageId,
         retry::AttemptFailure,
     },
-    delivery::{DeliveryError, Mailbox},
     ports::Clock,
     router::Accepted,
 };

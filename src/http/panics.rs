@@ -3,8 +3,8 @@
 use std::panic::AssertUnwindSafe;
 
 use actix_web::{
-    Error, ResponseError,
-    body::{EitherBody, MessageBody},
+    Error,
+    body::MessageBody,
     dev::{ServiceRequest, ServiceResponse},
     middleware::Next,
 };
@@ -15,19 +15,17 @@ use super::error::ApiError;
 /// Catches panics of whatever comes after it.
 ///
 /// # Errors
-/// Those of the handler.
+/// Those of the handler, and 500 for a panic.
 pub async fn catch<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,
-) -> Result<ServiceResponse<EitherBody<B>>, Error> {
-    let http_request = request.request().clone();
-    match AssertUnwindSafe(next.call(request)).catch_unwind().await {
-        Ok(answered) => answered.map(ServiceResponse::map_into_left_body),
-        Err(_) => {
+) -> Result<ServiceResponse<B>, Error> {
+    AssertUnwindSafe(next.call(request))
+        .catch_unwind()
+        .await
+        .unwrap_or_else(|_panic| {
             metrics::counter!("postroom_http_panics_total").increment(1);
-            tracing::error!(path = http_request.path(), "a handler panicked");
-            let response = ApiError::internal().error_response();
-            Ok(ServiceResponse::new(http_request, response).map_into_right_body())
-        }
-    }
+            tracing::error!("a handler panicked");
+            Err(ApiError::internal().into())
+        })
 }

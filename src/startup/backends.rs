@@ -36,7 +36,10 @@ impl Backends {
             models_cache: settings.models.cache,
             keep_alive: KEEP_ALIVE,
         };
-        Self { forwarding, tls: TlsSetup::default() }
+        Self {
+            forwarding,
+            tls: TlsSetup::default(),
+        }
     }
 
     /// The forwarder of the calling thread; `None` without a backend.
@@ -44,7 +47,12 @@ impl Backends {
         self.forwarding.main.as_ref()?;
         let upstream = Rc::new(UpstreamHttp::new(self.tls.clone()));
         let (relay, clock) = (shared.backend_relay.clone(), Arc::clone(&shared.clock));
-        Some(Rc::new(Forwarder::new(upstream, relay, clock, self.forwarding.clone())))
+        Some(Rc::new(Forwarder::new(
+            upstream,
+            relay,
+            clock,
+            self.forwarding.clone(),
+        )))
     }
 }
 

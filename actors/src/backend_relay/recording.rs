@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use super::metrics;
 use crate::{
-    domain::envelope::RecordedReply,
     delivery::Mailbox,
+    domain::envelope::RecordedReply,
     inbox_writer::{InboxWriter, ReplyArrived},
     ports::{MessageStore, StoreError},
 };

@@ -29,7 +29,7 @@ impl Caller {
 }
 
 /// How a role is written in the configuration.
-pub const fn role_name(role: Role) -> &'static str {
+pub(super) const fn role_name(role: Role) -> &'static str {
     match role {
         Role::Client => "client",
         Role::Agent => "agent",
