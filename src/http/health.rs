@@ -59,11 +59,20 @@ pub async fn live() -> HttpResponse {
 }
 
 /// Whether new messages are accepted: asks the store to write and the actors to answer.
+///
+/// A backend that is down, or an inbox folder that refuses, is told but costs no readiness: what is
+/// accepted meanwhile is kept.
 #[utoipa::path(get, path = "/readyz", responses(
     (status = 200, body = Readiness), (status = 503, body = Readiness)))]
 pub async fn ready(state: web::Data<AppState>) -> HttpResponse {
-    let problems = problems(&state.shared).await;
-    let ready = problems.is_empty();
+    let refusing = refusing(&state.shared).await;
+    let ready = refusing.is_empty();
+    let mut problems = refusing;
+    for actor in statuses(&state.shared).await {
+        if actor.state != "ok" {
+            problems.push(format!("{}: {}", actor.actor, actor.state));
+        }
+    }
     let mut response = if ready {
         HttpResponse::Ok()
     } else {
@@ -72,7 +81,8 @@ pub async fn ready(state: web::Data<AppState>) -> HttpResponse {
     response.json(Readiness { ready, problems })
 }
 
-async fn problems(shared: &SharedState) -> Vec<String> {
+/// Why nothing is accepted now.
+async fn refusing(shared: &SharedState) -> Vec<String> {
     let mut problems = Vec::new();
     if shared.stopping.has_begun() {
         problems.push("the service is stopping".to_owned());
@@ -82,10 +92,8 @@ async fn problems(shared: &SharedState) -> Vec<String> {
         Ok(Err(error)) => problems.push(format!("store: {error}")),
         Err(_) => problems.push("store: no commit within 2 s".to_owned()),
     }
-    for actor in statuses(shared).await {
-        if actor.state != "ok" {
-            problems.push(format!("{}: {}", actor.actor, actor.state));
-        }
+    if let Err(error) = shared.router.ask(GetStatus, PROBE_DEADLINE).await {
+        problems.push(error.to_string());
     }
     problems
 }

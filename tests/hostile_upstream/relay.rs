@@ -1,58 +1,32 @@
 //! Whole relays against the raw server: what the client gets, and what is recorded.
 
-use std::{
-    rc::Rc,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{rc::Rc, sync::Arc, time::Duration};
 
-use actix::{Actor, Addr, Context, Handler};
+use actix::Actor;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures_util::StreamExt;
 use postroom::forwarding::{Forwarder, ForwardingSettings, RelayAnswer, RelayJob};
 use postroom_actors::{
     backend_relay::{BackendConfig, BackendRelay, BackendRelayParts, OnDisconnect},
+    delivery::{Depth, Mailbox},
     domain::{
         circuit::CircuitSettings,
-        envelope::{PendingItem, RecordedReply, RelayOutcome, Sequence, StoredMessage},
-        ids::{ContextId, MessageId},
+        envelope::{InboxForm, RelayOutcome, StoredMessage},
+        ids::MessageId,
     },
-    inbox_writer::ReplyArrived,
-    ports::{Clock, Credential, MessageStore, SendFuture, StoreError, StoreStats, Upstream},
-    ports::{LocalFuture, UpstreamError, UpstreamRequest, UpstreamResponse},
+    ports::{
+        Clock, Credential, LocalFuture, MessageStore, Upstream, UpstreamError, UpstreamRequest,
+        UpstreamResponse,
+    },
+    router::Accepted,
+    testing::{MemoryStore, envelope},
 };
 
 use super::{
     server::{FOREVER, HostileServer, Step, send},
     through_port::{TIMEOUTS, upstream},
 };
-
-/// Takes replies, nothing else.
-#[derive(Default)]
-struct ReplyStore(Mutex<Vec<RecordedReply>>);
-
-fn closed<T: Send + 'static>() -> SendFuture<Result<T, StoreError>> {
-    Box::pin(std::future::ready(Err(StoreError::Closed)))
-}
-
-#[rustfmt::skip]
-impl MessageStore for ReplyStore {
-    fn accept(&self, _: Arc<StoredMessage>) -> SendFuture<Result<Sequence, StoreError>> { closed() }
-    fn accept_exchange(&self, _: MessageId, _: Bytes, _: DateTime<Utc>) -> SendFuture<Result<u32, StoreError>> { closed() }
-    fn record_reply(&self, reply: RecordedReply) -> SendFuture<Result<(), StoreError>> {
-        self.0.lock().unwrap().push(reply);
-        Box::pin(std::future::ready(Ok(())))
-    }
-    fn mark_projected(&self, _: Vec<Sequence>) -> SendFuture<Result<(), StoreError>> { closed() }
-    fn pending_inbox(&self, _: Sequence, _: usize) -> SendFuture<Result<Vec<PendingItem>, StoreError>> { closed() }
-    fn load(&self, _: Vec<Sequence>) -> SendFuture<Result<Vec<(Sequence, Arc<StoredMessage>)>, StoreError>> { closed() }
-    fn newest_of_context(&self, _: ContextId) -> SendFuture<Result<Option<(Sequence, MessageId)>, StoreError>> { closed() }
-    fn replies(&self, _: MessageId) -> SendFuture<Result<Vec<RecordedReply>, StoreError>> { closed() }
-    fn probe(&self) -> SendFuture<Result<(), StoreError>> { closed() }
-    fn prune(&self, _: DateTime<Utc>, _: usize) -> SendFuture<Result<usize, StoreError>> { closed() }
-    fn stats(&self) -> SendFuture<Result<StoreStats, StoreError>> { closed() }
-}
 
 struct StoppedClock;
 
@@ -62,21 +36,9 @@ impl Clock for StoppedClock {
     }
 }
 
-struct Inbox;
-
-impl Actor for Inbox {
-    type Context = Context<Self>;
-}
-
-impl Handler<ReplyArrived> for Inbox {
-    type Result = ();
-    fn handle(&mut self, _: ReplyArrived, _: &mut Self::Context) {}
-}
-
 struct Rig {
-    store: Arc<ReplyStore>,
+    store: Arc<MemoryStore>,
     forwarder: Forwarder,
-    _relay: Addr<BackendRelay>,
 }
 
 fn backend(name: &str, server: &HostileServer, fallback: Option<&str>) -> BackendConfig {
@@ -97,7 +59,9 @@ fn rig(backends: Vec<BackendConfig>) -> Rig {
 }
 
 fn rig_over(upstream: Rc<dyn Upstream>, backends: Vec<BackendConfig>) -> Rig {
-    let store = Arc::new(ReplyStore::default());
+    let store = Arc::new(MemoryStore::default());
+    // The message that the replies belong to. A store in memory takes it at once.
+    drop(store.accept(message()));
     let settings = ForwardingSettings {
         main: backends.first().cloned().map(Arc::new),
         agents: vec![],
@@ -106,18 +70,32 @@ fn rig_over(upstream: Rc<dyn Upstream>, backends: Vec<BackendConfig>) -> Rig {
     };
     let parts = BackendRelayParts {
         store: Arc::clone(&store) as _,
-        inbox: Inbox.start().recipient(),
+        inbox_writer: Mailbox::new("inbox_writer"),
         clock: Arc::new(StoppedClock),
         backends,
         circuits: CircuitSettings::default(),
+        depth: Depth::default(),
     };
-    let relay = BackendRelay::new(parts).start();
+    let relay = Mailbox::new("backend_relay");
+    relay.connect(BackendRelay::new(parts).start());
     let clock = Arc::new(StoppedClock);
     Rig {
         store,
-        forwarder: Forwarder::new(upstream, relay.clone(), clock, settings),
-        _relay: relay,
+        forwarder: Forwarder::new(upstream, relay, clock, settings),
     }
+}
+
+fn message() -> Arc<StoredMessage> {
+    let envelope = envelope(1, None, "hello");
+    Arc::new(StoredMessage {
+        id: envelope.id,
+        received_at: envelope.received_at,
+        context_id: None,
+        prompt: envelope.prompt,
+        form: InboxForm::Whole,
+        body: Some(envelope.body),
+        reply_due: None,
+    })
 }
 
 fn job(stream: bool) -> RelayJob<&'static str> {
@@ -128,7 +106,10 @@ fn job(stream: bool) -> RelayJob<&'static str> {
         context_id: None,
         traceparent: None,
         empty_stream: stream.then(|| Box::new(|| Bytes::from_static(b"data: EMPTY\n\n")) as _),
-        accepted: Box::pin(std::future::ready(Ok(0))),
+        accepted: Box::pin(std::future::ready(Ok(Accepted {
+            message: message().id,
+            exchange: 0,
+        }))),
     }
 }
 
@@ -155,7 +136,7 @@ impl Rig {
     async fn recorded(&self) -> (RelayOutcome, Option<String>) {
         let recorded = async {
             loop {
-                if let Some(reply) = self.store.0.lock().unwrap().first() {
+                if let Some(reply) = self.store.all_replies().first() {
                     return (reply.outcome, reply.text.as_deref().map(str::to_owned));
                 }
                 tokio::time::sleep(Duration::from_millis(5)).await;
@@ -305,7 +286,7 @@ async fn nothing_reaches_the_client_of_a_request_that_was_not_accepted() {
         matches!(answer, RelayAnswer::NotAccepted("full")),
         "{answer:?}"
     );
-    assert!(rig.store.0.lock().unwrap().is_empty());
+    assert!(rig.store.all_replies().is_empty());
 }
 
 #[actix_rt::test]

@@ -3,16 +3,17 @@
 use crate::support::broker::{Broker, BrokerOptions};
 use crate::support::tools::{Client, ClientResult, tools_folder};
 
-#[test]
-fn the_javascript_sdk_chats_streams_lists_models_and_raises_its_own_errors() -> ClientResult {
+#[actix_web::test]
+async fn the_javascript_sdk_chats_streams_lists_models_and_raises_its_own_errors() -> ClientResult {
     let client = Client::with_node("openai_js.mjs")?;
-    let broker = Broker::start(BrokerOptions::default());
+    let broker = Broker::start(BrokerOptions::default()).await;
     let result = client
         .option("--tools", tools_folder())
         .option("--url", broker.url())
         .option("--key", broker.key())
         .arguments(["all"])
         .passes();
-    broker.stop();
+    let (status, _) = broker.stop().await;
+    assert!(status.success(), "{status}");
     result
 }

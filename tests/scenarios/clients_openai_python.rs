@@ -3,41 +3,42 @@
 use crate::support::broker::{Broker, BrokerOptions};
 use crate::support::tools::{Client, ClientResult};
 
-fn sections_pass(options: BrokerOptions, sections: &[&str]) -> ClientResult {
+async fn sections_pass(options: BrokerOptions, sections: &[&str]) -> ClientResult {
     let client = Client::with_openai_python("openai_python.py")?;
-    let broker = Broker::start(options);
+    let broker = Broker::start(options).await;
     let result = client
         .option("--url", broker.url())
         .option("--key", broker.key())
         .arguments(sections)
         .passes();
-    broker.stop();
+    let (status, _) = broker.stop().await;
+    assert!(status.success(), "{status}");
     result
 }
 
-#[test]
-fn the_python_sdk_chats_and_streams() -> ClientResult {
-    sections_pass(BrokerOptions::default(), &["chat", "stream"])
+#[actix_web::test]
+async fn the_python_sdk_chats_and_streams() -> ClientResult {
+    sections_pass(BrokerOptions::default(), &["chat", "stream"]).await
 }
 
-#[test]
-fn the_python_sdk_lists_and_retrieves_models() -> ClientResult {
-    sections_pass(BrokerOptions::default(), &["models"])
+#[actix_web::test]
+async fn the_python_sdk_lists_and_retrieves_models() -> ClientResult {
+    sections_pass(BrokerOptions::default(), &["models"]).await
 }
 
-#[test]
-fn the_python_sdk_raises_its_own_classes_for_400_401_and_404() -> ClientResult {
-    sections_pass(BrokerOptions::default(), &["errors"])
+#[actix_web::test]
+async fn the_python_sdk_raises_its_own_classes_for_400_401_and_404() -> ClientResult {
+    sections_pass(BrokerOptions::default(), &["errors"]).await
 }
 
-#[test]
-fn the_python_sdk_sees_413_for_a_body_over_the_limit() -> ClientResult {
-    sections_pass(BrokerOptions::default(), &["too-large"])
+#[actix_web::test]
+async fn the_python_sdk_sees_413_for_a_body_over_the_limit() -> ClientResult {
+    sections_pass(BrokerOptions::default(), &["too-large"]).await
 }
 
-#[test]
-fn the_python_sdk_sees_429_after_too_many_wrong_keys_from_afar() -> ClientResult {
+#[actix_web::test]
+async fn the_python_sdk_sees_429_after_too_many_wrong_keys_from_afar() -> ClientResult {
     let options =
-        BrokerOptions::default().with_env("POSTROOM__SERVER__TRUSTED_PROXIES", r#"["127.0.0.1"]"#);
-    sections_pass(options, &["rate-limited"])
+        BrokerOptions::default().env("POSTROOM__SERVER__TRUSTED_PROXIES", r#"["127.0.0.1"]"#);
+    sections_pass(options, &["rate-limited"]).await
 }

@@ -3,9 +3,9 @@
 use crate::support::broker::{Broker, BrokerOptions};
 use crate::support::tools::{Client, ClientResult, tools_folder};
 
-fn turns_pass(turns: &str) -> ClientResult {
+async fn turns_pass(turns: &str) -> ClientResult {
     let client = Client::with_plain_python("openclaw.py")?;
-    let broker = Broker::start(BrokerOptions::default());
+    let broker = Broker::start(BrokerOptions::default()).await;
     let result = client
         .option("--tools", tools_folder())
         .option("--url", broker.url())
@@ -13,17 +13,18 @@ fn turns_pass(turns: &str) -> ClientResult {
         .option("--inbox", broker.inbox())
         .arguments([turns])
         .passes();
-    broker.stop();
+    let (status, _) = broker.stop().await;
+    assert!(status.success(), "{status}");
     result
 }
 
-#[test]
-fn a_local_turn_of_openclaw_is_one_inbox_file_and_a_success() -> ClientResult {
-    turns_pass("cli")
+#[actix_web::test]
+async fn a_local_turn_of_openclaw_is_one_inbox_file_and_a_success() -> ClientResult {
+    turns_pass("cli").await
 }
 
-#[test]
-fn turns_through_openclaws_gateway_and_telegram_are_one_inbox_file_each_and_a_success()
+#[actix_web::test]
+async fn turns_through_openclaws_gateway_and_telegram_are_one_inbox_file_each_and_a_success()
 -> ClientResult {
-    turns_pass("gateway")
+    turns_pass("gateway").await
 }

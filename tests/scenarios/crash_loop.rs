@@ -205,7 +205,7 @@ async fn send(stream: &mut TcpStream, body: &str) -> Option<u16> {
                 .nth(1)?
                 .split("\r\n")
                 .next()?;
-            if body.len() >= length.parse().ok()? {
+            if body.len() >= length.parse::<usize>().ok()? {
                 return head.split(' ').nth(1)?.parse().ok();
             }
         }

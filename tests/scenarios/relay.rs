@@ -288,7 +288,7 @@ async fn later_messages_of_a_context_wait_for_the_reply_and_others_do_not() {
     let first = send("slow", "a");
     let then = async {
         tokio::time::sleep(Duration::from_millis(200)).await;
-        futures_util::join!(send("quick", "a"), send("quick", "b"));
+        tokio::join!(send("quick", "a"), send("quick", "b"));
         let prompts: Vec<_> = broker
             .until_items(1)
             .await
@@ -297,7 +297,7 @@ async fn later_messages_of_a_context_wait_for_the_reply_and_others_do_not() {
             .collect();
         assert_eq!(prompts, ["b"]);
     };
-    futures_util::join!(first, then);
+    tokio::join!(first, then);
     let items = broker.until_items(3).await;
     let of_a: Vec<_> = items
         .iter()
@@ -320,7 +320,7 @@ async fn a_slow_reply_is_not_waited_for_longer_than_configured() {
     let chat = chat("hello", json!({}));
     let answer = broker.chat(&chat);
     let look = async { broker.until_items(1).await.remove(0) };
-    let (answer, item) = futures_util::join!(answer, look);
+    let (answer, item) = tokio::join!(answer, look);
     assert_eq!(answer.content(), "late");
     assert!(item.get("backend-llm-reply").is_none());
 }

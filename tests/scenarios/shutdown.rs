@@ -42,7 +42,7 @@ async fn a_request_under_way_is_answered_before_the_end() {
             .await;
             broker.signal(Signal::TERM);
         };
-        futures_util::join!(answer, stop).0
+        tokio::join!(answer, stop).0
     };
     assert_eq!(answer.content(), "in time");
     assert!(broker.ended().await.success());

@@ -3,92 +3,20 @@ use std::{
     time::Duration,
 };
 
-use actix::{Addr, Handler};
-use bytes::Bytes;
+use actix::Addr;
 use chrono::TimeZone;
 use uuid::Uuid;
 
 use super::*;
 use crate::{
-    domain::{
-        envelope::{PendingItem, RelayOutcome, Sequence, StoredMessage},
-        ids::ContextId,
-    },
-    ports::{Credential, SendFuture, StoreError, StoreStats, UpstreamTimeouts},
+    domain::envelope::{InboxForm, PendingItem, RelayOutcome, StoredMessage},
+    inbox_writer::{AppendToInbox, InboxWriterParts},
+    ports::{Credential, UpstreamTimeouts},
+    testing::{MemoryInbox, MemoryStore, envelope},
 };
-
-/// A store that only takes replies, and refuses as often as it is told.
-#[derive(Default)]
-struct ReplyStore {
-    refusals: Mutex<u32>,
-    replies: Mutex<Vec<RecordedReply>>,
-}
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn closed<T: Send + 'static>() -> SendFuture<Result<T, StoreError>> {
-    Box::pin(std::future::ready(Err(StoreError::Closed)))
-}
-
-impl MessageStore for ReplyStore {
-    fn accept(&self, _: Arc<StoredMessage>) -> SendFuture<Result<Sequence, StoreError>> {
-        closed()
-    }
-    fn accept_exchange(
-        &self,
-        _: MessageId,
-        _: Bytes,
-        _: DateTime<Utc>,
-    ) -> SendFuture<Result<u32, StoreError>> {
-        closed()
-    }
-    fn record_reply(&self, reply: RecordedReply) -> SendFuture<Result<(), StoreError>> {
-        let mut refusals = lock(&self.refusals);
-        let result = if *refusals > 0 {
-            *refusals -= 1;
-            Err(StoreError::Full)
-        } else {
-            lock(&self.replies).push(reply);
-            Ok(())
-        };
-        Box::pin(std::future::ready(result))
-    }
-    fn mark_projected(&self, _: Vec<Sequence>) -> SendFuture<Result<(), StoreError>> {
-        closed()
-    }
-    fn pending_inbox(
-        &self,
-        _: Sequence,
-        _: usize,
-    ) -> SendFuture<Result<Vec<PendingItem>, StoreError>> {
-        closed()
-    }
-    fn load(
-        &self,
-        _: Vec<Sequence>,
-    ) -> SendFuture<Result<Vec<(Sequence, Arc<StoredMessage>)>, StoreError>> {
-        closed()
-    }
-    fn newest_of_context(
-        &self,
-        _: ContextId,
-    ) -> SendFuture<Result<Option<(Sequence, MessageId)>, StoreError>> {
-        closed()
-    }
-    fn replies(&self, _: MessageId) -> SendFuture<Result<Vec<RecordedReply>, StoreError>> {
-        closed()
-    }
-    fn probe(&self) -> SendFuture<Result<(), StoreError>> {
-        closed()
-    }
-    fn prune(&self, _: DateTime<Utc>, _: usize) -> SendFuture<Result<usize, StoreError>> {
-        closed()
-    }
-    fn stats(&self) -> SendFuture<Result<StoreStats, StoreError>> {
-        closed()
-    }
 }
 
 /// A clock that is moved by hand.
@@ -106,26 +34,11 @@ impl Clock for HandClock {
     }
 }
 
-/// Stands for the inbox writer.
-#[derive(Default)]
-struct Inbox(Arc<Mutex<Vec<ReplyArrived>>>);
-
-impl Actor for Inbox {
-    type Context = Context<Self>;
-}
-
-impl Handler<ReplyArrived> for Inbox {
-    type Result = ();
-    fn handle(&mut self, arrived: ReplyArrived, _: &mut Self::Context) {
-        lock(&self.0).push(arrived);
-    }
-}
-
 struct Office {
     relay: Addr<BackendRelay>,
-    store: Arc<ReplyStore>,
+    store: Arc<MemoryStore>,
+    inbox: Arc<MemoryInbox>,
     clock: Arc<HandClock>,
-    arrived: Arc<Mutex<Vec<ReplyArrived>>>,
 }
 
 fn backend(name: &str, fallback: Option<&str>) -> BackendConfig {
@@ -147,25 +60,72 @@ fn backend(name: &str, fallback: Option<&str>) -> BackendConfig {
     }
 }
 
-fn open_office(backends: Vec<BackendConfig>) -> Office {
-    let store = Arc::new(ReplyStore::default());
+/// An office whose inbox holds a message that waits for a reply.
+async fn open_office(backends: Vec<BackendConfig>) -> Office {
+    let (store, inbox) = (
+        Arc::new(MemoryStore::default()),
+        Arc::new(MemoryInbox::default()),
+    );
     let start = Utc.timestamp_opt(1_800_000_000, 0).unwrap();
     let clock = Arc::new(HandClock(Mutex::new(start)));
-    let arrived = Arc::default();
-    let inbox = Inbox(Arc::clone(&arrived)).start();
+    let inbox_writer = Mailbox::new("inbox_writer");
+    let writer = InboxWriter::new(InboxWriterParts {
+        batch_window: Duration::ZERO,
+        extras: Arc::default(),
+        store: store.clone(),
+        inbox: inbox.clone(),
+        router: Mailbox::new("router"),
+        clock: clock.clone(),
+        depth: inbox_writer.depth(),
+    });
+    inbox_writer.connect(writer.start());
+    inbox_writer
+        .ask(GetStatus, Duration::from_secs(5))
+        .await
+        .unwrap();
+    append_awaiting_message(&store, &inbox_writer, start).await;
     let relay = BackendRelay::new(BackendRelayParts {
-        store: Arc::clone(&store) as _,
-        inbox: inbox.recipient(),
-        clock: Arc::clone(&clock) as _,
+        store: store.clone(),
+        inbox_writer,
+        clock: clock.clone(),
         backends,
         circuits: CircuitSettings::default(),
+        depth: Depth::default(),
     });
     Office {
         relay: relay.start(),
         store,
+        inbox,
         clock,
-        arrived,
     }
+}
+
+async fn append_awaiting_message(
+    store: &MemoryStore,
+    inbox_writer: &Mailbox<InboxWriter>,
+    now: DateTime<Utc>,
+) {
+    let envelope = envelope(7, None, "a question");
+    let message = Arc::new(StoredMessage {
+        id: envelope.id,
+        received_at: now,
+        context_id: None,
+        prompt: envelope.prompt,
+        form: InboxForm::Whole,
+        body: Some(envelope.body),
+        reply_due: Some(now + chrono::TimeDelta::hours(1)),
+    });
+    let sequence = store.accept(Arc::clone(&message)).await.unwrap();
+    let item = PendingItem {
+        sequence,
+        id: message.id,
+        received_at: now,
+        context_id: None,
+        reply_due: message.reply_due,
+    };
+    inbox_writer
+        .try_deliver(AppendToInbox { item, message })
+        .unwrap();
 }
 
 impl Office {
@@ -204,7 +164,7 @@ impl Office {
 
     async fn wait_for_notice(&self) {
         let told = async {
-            while lock(&self.arrived).is_empty() {
+            while self.inbox.names().is_empty() {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
@@ -243,13 +203,14 @@ async fn the_main_backend_comes_first_and_a_circle_of_fallbacks_ends() {
         backend("main", Some("second")),
         backend("unused", None),
         backend("second", Some("main")),
-    ]);
+    ])
+    .await;
     assert_eq!(office.admitted_names().await, ["main", "second"]);
 }
 
 #[actix_rt::test]
 async fn without_a_backend_every_relay_is_refused() {
-    let office = open_office(vec![]);
+    let office = open_office(vec![]).await;
     assert_eq!(office.admit().await.unwrap_err(), RelayRefused::NoBackend);
 }
 
@@ -258,7 +219,8 @@ async fn a_dead_backend_is_passed_over_until_one_probe_succeeds() {
     let office = open_office(vec![
         backend("main", Some("second")),
         backend("second", None),
-    ]);
+    ])
+    .await;
     office.break_down("main").await;
     assert_eq!(office.admitted_names().await, ["second"]);
     office.clock.pass(Duration::from_secs(30));
@@ -276,7 +238,7 @@ async fn a_dead_backend_is_passed_over_until_one_probe_succeeds() {
 
 #[actix_rt::test]
 async fn a_probe_that_was_never_made_is_free_again_when_its_relay_ends() {
-    let office = open_office(vec![backend("main", None)]);
+    let office = open_office(vec![backend("main", None)]).await;
     office.break_down("main").await;
     assert_eq!(
         office.admit().await.unwrap_err(),
@@ -289,7 +251,7 @@ async fn a_probe_that_was_never_made_is_free_again_when_its_relay_ends() {
 
 #[actix_rt::test]
 async fn retries_are_refused_to_strangers_and_to_a_dead_backend() {
-    let office = open_office(vec![backend("main", None)]);
+    let office = open_office(vec![backend("main", None)]).await;
     let plan = office.admit().await.unwrap();
     let retry = |relay| {
         let backend = "main".into();
@@ -303,31 +265,28 @@ async fn retries_are_refused_to_strangers_and_to_a_dead_backend() {
 
 #[actix_rt::test]
 async fn a_reply_is_kept_first_and_then_told_to_the_inbox() {
-    let office = open_office(vec![backend("main", None)]);
+    let office = open_office(vec![backend("main", None)]).await;
     office.end(None, Some(reply("hello"))).await;
     office.wait_for_notice().await;
-    assert_eq!(*lock(&office.store.replies), [reply("hello")]);
-    let arrived = lock(&office.arrived);
-    assert_eq!(arrived.len(), 1);
-    assert_eq!(arrived[0].text.as_deref(), Some("hello"));
-    assert_eq!(arrived[0].outcome, RelayOutcome::Partial);
+    assert_eq!(office.store.all_replies(), [reply("hello")]);
+    assert_eq!(office.inbox.contents()[0]["backend-llm-reply"], "hello");
 }
 
 #[actix_rt::test]
 async fn a_full_store_is_asked_again_and_the_inbox_hears_in_the_end_either_way() {
     for (refusals, kept) in [(3, 1), (100, 0)] {
-        let office = open_office(vec![backend("main", None)]);
-        *lock(&office.store.refusals) = refusals;
+        let office = open_office(vec![backend("main", None)]).await;
+        office.store.refuse_next_replies(refusals);
         office.end(None, Some(reply("hello"))).await;
         office.wait_for_notice().await;
-        assert_eq!(lock(&office.store.replies).len(), kept);
-        assert_eq!(lock(&office.arrived).len(), 1);
+        assert_eq!(office.store.all_replies().len(), kept);
+        assert_eq!(office.inbox.contents()[0]["backend-llm-reply"], "hello");
     }
 }
 
 #[actix_rt::test]
 async fn the_status_counts_running_relays_and_names_open_circuits() {
-    let office = open_office(vec![backend("main", None)]);
+    let office = open_office(vec![backend("main", None)]).await;
     let plan = office.admit().await.unwrap();
     office.clock.pass(Duration::from_millis(1500));
     let status = office.relay.send(GetStatus).await.unwrap();

@@ -28,12 +28,18 @@ struct State {
     exchanges: Vec<(MessageId, Bytes)>,
     replies: Vec<RecordedReply>,
     failure: Option<StoreError>,
+    replies_to_refuse: u32,
 }
 
 impl MemoryStore {
     /// Lets every change fail from now on, or work again.
     pub fn set_failure(&self, failure: Option<StoreError>) {
         self.state().failure = failure;
+    }
+
+    /// Lets the next recordings of a reply fail as on a full disk.
+    pub fn refuse_next_replies(&self, count: u32) {
+        self.state().replies_to_refuse = count;
     }
 
     /// Messages that are noted as written.
@@ -115,6 +121,10 @@ impl MessageStore for MemoryStore {
     fn record_reply(&self, reply: RecordedReply) -> SendFuture<Result<(), StoreError>> {
         self.change(|state| {
             state.knows(reply.message)?;
+            if state.replies_to_refuse > 0 {
+                state.replies_to_refuse -= 1;
+                return Err(StoreError::Full);
+            }
             state.replies.push(reply);
             Ok(())
         })

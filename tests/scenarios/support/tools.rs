@@ -118,3 +118,8 @@ pub(crate) fn installed(path: &str) -> Result<PathBuf, ClientFailure> {
 fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
+
+/// The system call tracer, which `tests/run` installs with the system's packages.
+pub(crate) fn strace() -> String {
+    "strace".to_owned()
+}
