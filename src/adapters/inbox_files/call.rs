@@ -1,0 +1,237 @@
+//! One call of `write`: its files side by side, then what must be in order.
+//!
+//! The jobs of a step share one `Arc`; whichever lets go of it last goes on with the next step.
+
+use std::{
+    io,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use fail::fail_point;
+use postroom_actors::{
+    domain::ids::ContextId,
+    ports::{InboxError, InboxFile, RenderFile, WrittenFile},
+};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use super::{
+    folder::{Folder, OpenFolder},
+    mark_name,
+    pool::Pool,
+};
+
+type Outcome = Result<Vec<WrittenFile>, InboxError>;
+
+/// What a call works with, from its beginning to its answer.
+pub(super) struct Call {
+    pub(super) folder: Arc<Folder>,
+    pub(super) marks: Arc<Folder>,
+    pub(super) pool: Pool,
+    pub(super) answer: oneshot::Sender<Outcome>,
+    /// Held until the call is answered.
+    pub(super) places: OwnedSemaphorePermit,
+}
+
+/// A file that is synced under its temporary name.
+struct Ready {
+    name: String,
+    size_bytes: u64,
+    marks: Option<ContextId>,
+}
+
+/// The first step: files under temporary names.
+struct Writing {
+    call: Call,
+    open: Arc<OpenFolder>,
+    ready: Mutex<Vec<Option<Result<Ready, InboxError>>>>,
+}
+
+/// The last step: the files are in the inbox, their contexts get marks.
+struct Marking {
+    call: Call,
+    open: Arc<OpenFolder>,
+    written: Vec<WrittenFile>,
+    failed: Mutex<Option<InboxError>>,
+}
+
+impl Call {
+    /// Queues the call.
+    pub(super) fn start(self, files: Vec<RenderFile>) {
+        let pool = self.pool.clone();
+        let job = Box::new(move || match self.folder.current() {
+            Err(error) => {
+                let error = self.folder.error("", error);
+                self.answer(Err(error));
+            }
+            Ok(open) => Writing::start(self, open, files),
+        });
+        // Without a thread the answer's sender is dropped here, which tells the caller.
+        pool.queue(vec![job]).unwrap_or_default();
+    }
+
+    fn answer(self, outcome: Outcome) {
+        // A caller that went away needs no answer.
+        self.answer.send(outcome).unwrap_or_default();
+        drop(self.places);
+    }
+}
+
+impl Writing {
+    fn start(call: Call, open: Arc<OpenFolder>, files: Vec<RenderFile>) {
+        let writing = Arc::new(Self {
+            ready: Mutex::new(files.iter().map(|_| None).collect()),
+            open,
+            call,
+        });
+        let pool = writing.call.pool.clone();
+        let jobs = files.into_iter().enumerate().map(|(number, file)| {
+            let writing = Arc::clone(&writing);
+            move || writing.write(number, file)
+        });
+        let mut jobs = jobs.collect::<Vec<_>>().into_iter();
+        drop(writing);
+        let own = jobs.next();
+        pool.queue(jobs.map(|job| Box::new(job) as _).collect()).unwrap_or_default();
+        own.into_iter().for_each(|job| job());
+    }
+
+    fn write(self: Arc<Self>, number: usize, file: RenderFile) {
+        let file = (file.render)();
+        let outcome = self.write_temp(file);
+        let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(slot) = ready.get_mut(number) {
+            *slot = Some(outcome);
+        }
+        drop(ready);
+        if let Some(writing) = Arc::into_inner(self) {
+            writing.publish();
+        }
+    }
+
+    fn write_temp(&self, file: InboxFile) -> Result<Ready, InboxError> {
+        let written = self.open.write_temp(&file.name, file.content.as_bytes());
+        written.map_err(|source| self.call.folder.error(&file.name, source))?;
+        Ok(Ready {
+            size_bytes: u64::try_from(file.content.len()).unwrap_or(u64::MAX),
+            name: file.name,
+            marks: file.marks,
+        })
+    }
+
+    /// Makes the files visible in order; none of them where one could not be written.
+    fn publish(self) {
+        let slots = self.ready.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut ready = Vec::with_capacity(slots.len());
+        let mut failed = None;
+        for slot in slots {
+            let unfinished = || io::Error::other("its content could not be made");
+            match slot.unwrap_or_else(|| Err(self.call.folder.error("", unfinished()))) {
+                Ok(file) => ready.push(file),
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        let outcome = match failed {
+            Some(error) => Err((0, error)),
+            None => publish_in_order(&self.call.folder, &self.open, &ready),
+        };
+        match outcome {
+            Ok(()) => Marking::start(self.call, ready),
+            Err((visible, error)) => {
+                let hidden = ready.iter().skip(visible);
+                hidden.for_each(|file| self.open.discard_temp(&file.name));
+                self.call.answer(Err(error));
+            }
+        }
+    }
+}
+
+/// Renames the files and syncs their folder; a failure tells how many are visible.
+fn publish_in_order(
+    folder: &Folder,
+    open: &OpenFolder,
+    files: &[Ready],
+) -> Result<(), (usize, InboxError)> {
+    for (number, file) in files.iter().enumerate() {
+        let renamed = open.publish(&file.name);
+        renamed.map_err(|source| (number, folder.error(&file.name, source)))?;
+    }
+    let synced = open.sync().and_then(|()| after_folder_sync());
+    synced.map_err(|source| (files.len(), folder.error("", source)))
+}
+
+fn after_folder_sync() -> io::Result<()> {
+    fail_point!("inbox::after_folder_sync", |_| Err(io::Error::other("injected")));
+    Ok(())
+}
+
+impl Marking {
+    fn start(call: Call, files: Vec<Ready>) {
+        let mut contexts = Vec::new();
+        let mut written = Vec::with_capacity(files.len());
+        for file in files {
+            written.push(WrittenFile {
+                path: call.folder.path().join(file.name),
+                size_bytes: file.size_bytes,
+            });
+            contexts.extend(file.marks);
+        }
+        contexts.dedup();
+        if contexts.is_empty() {
+            return call.answer(Ok(written));
+        }
+        let open = match call.marks.current() {
+            Ok(open) => open,
+            Err(error) => {
+                let error = call.marks.error("", error);
+                return call.answer(Err(error));
+            }
+        };
+        let marking = Arc::new(Self {
+            call,
+            open,
+            written,
+            failed: Mutex::default(),
+        });
+        marking.queue(contexts);
+    }
+
+    fn queue(self: Arc<Self>, contexts: Vec<ContextId>) {
+        let pool = self.call.pool.clone();
+        let jobs = contexts.into_iter().map(|context| {
+            let marking = Arc::clone(&self);
+            move || marking.mark(&context)
+        });
+        let mut jobs = jobs.collect::<Vec<_>>().into_iter();
+        drop(self);
+        let own = jobs.next();
+        pool.queue(jobs.map(|job| Box::new(job) as _).collect()).unwrap_or_default();
+        own.into_iter().for_each(|job| job());
+    }
+
+    fn mark(self: Arc<Self>, context: &ContextId) {
+        let name = mark_name(context);
+        if let Err(source) = self.create_mark(&name, context) {
+            let error = self.call.marks.error(&name, source);
+            *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        }
+        if let Some(marking) = Arc::into_inner(self) {
+            marking.finish();
+        }
+    }
+
+    fn create_mark(&self, name: &str, context: &ContextId) -> io::Result<()> {
+        fail_point!("inbox::before_mark", |_| Err(io::Error::other("injected")));
+        self.open.write_new(name, format!("{context}\n").as_bytes())
+    }
+
+    fn finish(self) {
+        let failed = self.failed.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let synced = self.open.sync();
+        let outcome = match (failed, synced) {
+            (Some(error), _) => Err(error),
+            (None, Err(source)) => Err(self.call.marks.error("", source)),
+            (None, Ok(())) => Ok(self.written),
+        };
+        self.call.answer(outcome);
+    }
+}
