@@ -27,7 +27,8 @@ pub(in crate::domain) fn target_field(root: Item<'_, '_>) -> Option<String> {
 
 /// The first of an object's fields that is a string and not blank, trimmed.
 pub(in crate::domain) fn first_string(object: Item<'_, '_>, keys: &[&str]) -> Option<String> {
-    keys.iter().find_map(|key| non_blank(&object.get(key)?.text()?))
+    keys.iter()
+        .find_map(|key| non_blank(&object.get(key)?.text()?))
 }
 
 /// A text trimmed, unless nothing is left of it.

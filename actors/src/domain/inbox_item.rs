@@ -116,7 +116,10 @@ impl InboxItem {
     /// Writes the body with the added keys; a body that is no object is written as it is.
     fn lay_out(&self, layout: &mut Layout) {
         let body = self.body.as_deref().map(Document::parse);
-        let added = self.added.iter().map(|(key, value)| ((*key).into(), value.as_value()));
+        let added = self
+            .added
+            .iter()
+            .map(|(key, value)| ((*key).into(), value.as_value()));
         match (&body, &self.body) {
             (Some(Ok(document)), _) if document.root().kind() != Kind::Object => {
                 layout.value(Value::Item(document.root()));

@@ -52,7 +52,9 @@ pub(in crate::domain) fn continues_tool_loop(chat: &Chat<'_, '_>) -> bool {
 pub(in crate::domain) fn read(chat: &Chat<'_, '_>, hints: HeaderHints<'_>) -> Reading {
     let humans = human_messages(chat);
     let newest_words = humans.iter().rev().map(|human| human.words);
-    let prompt = newest_words.filter(|words| !words.trim().is_empty()).map(str::to_owned);
+    let prompt = newest_words
+        .filter(|words| !words.trim().is_empty())
+        .map(str::to_owned);
     Reading {
         prompt: prompt.into_iter().next(),
         context_id: context_id(chat, &humans, hints),
@@ -82,13 +84,20 @@ fn context_id(
     let mut systems = chat.texts(Role::System).map(|text| text.all.as_ref());
     let prompts: Vec<&str> = systems.by_ref().collect();
     let message_context = prompts.iter().copied().find_map(MessageContext::find);
-    let runtime = prompts.iter().copied().find_map(RuntimeLine::in_system_prompt);
+    let runtime = prompts
+        .iter()
+        .copied()
+        .find_map(RuntimeLine::in_system_prompt);
     let runtime = runtime.or_else(|| humans.first()?.runtime);
 
     let named = channel_field(chat.root);
     let is_named = named.is_some();
     let channel = named
-        .or_else(|| message_context.as_ref().map(|context| context.channel.clone()))
+        .or_else(|| {
+            message_context
+                .as_ref()
+                .map(|context| context.channel.clone())
+        })
         .or_else(|| runtime?.channel().map(str::to_owned))
         .or_else(|| non_blank(hints.channel?));
     let session = || {
@@ -116,7 +125,9 @@ fn affinity(chat: &Chat<'_, '_>, hints: HeaderHints<'_>) -> Option<String> {
 /// The newest facts about a sender: the trailing internal context, then the human messages.
 fn newest_info(chat: &Chat<'_, '_>, humans: &[HumanMessage<'_>]) -> Option<ConversationInfo> {
     let last = chat.messages.last().filter(|last| last.role == Role::User);
-    let trailing = last.and_then(|last| last.text.as_ref()).filter(|text| is_internal(text));
+    let trailing = last
+        .and_then(|last| last.text.as_ref())
+        .filter(|text| is_internal(text));
     trailing
         .and_then(|text| ConversationInfo::in_internal_context(&text.all))
         .or_else(|| humans.iter().rev().find_map(|human| human.info.clone()))

@@ -104,7 +104,9 @@ fn split_block(text: &str) -> Option<(&str, &str)> {
     let inside = text.strip_prefix('{')?;
     memmem::find_iter(inside.as_bytes(), FENCE).find_map(|fence| {
         let before = inside.get(..fence)?.trim_end_matches(is_space);
-        let block = text.get(..=before.len()).filter(|_| before.ends_with('}'))?;
+        let block = text
+            .get(..=before.len())
+            .filter(|_| before.ends_with('}'))?;
         Some((block, inside.get(fence + FENCE.len()..)?))
     })
 }

@@ -101,7 +101,10 @@ pub fn read_request(body: &[u8], hints: HeaderHints<'_>) -> Result<RequestFacts,
         context_id: reading.context_id.map(ContextId::new),
         prompt: reading.prompt.map(Arc::from),
         model: model.map(std::borrow::Cow::into_owned),
-        stream: chat.root.get("stream").is_some_and(|stream| stream.is_true()),
+        stream: chat
+            .root
+            .get("stream")
+            .is_some_and(|stream| stream.is_true()),
         include_usage: stream_options
             .and_then(|options| options.get("include_usage"))
             .is_some_and(|usage| usage.is_true()),

@@ -91,7 +91,8 @@ impl Writing {
         let mut jobs = jobs.collect::<Vec<_>>().into_iter();
         drop(writing);
         let own = jobs.next();
-        pool.queue(jobs.map(|job| Box::new(job) as _).collect()).unwrap_or_default();
+        pool.queue(jobs.map(|job| Box::new(job) as _).collect())
+            .unwrap_or_default();
         own.into_iter().for_each(|job| job());
     }
 
@@ -120,7 +121,10 @@ impl Writing {
 
     /// Makes the files visible in order; none of them where one could not be written.
     fn publish(self) {
-        let slots = self.ready.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let slots = self
+            .ready
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
         let mut ready = Vec::with_capacity(slots.len());
         let mut failed = None;
         for slot in slots {
@@ -160,7 +164,9 @@ fn publish_in_order(
 }
 
 fn after_folder_sync() -> io::Result<()> {
-    fail_point!("inbox::after_folder_sync", |_| Err(io::Error::other("injected")));
+    fail_point!("inbox::after_folder_sync", |_| Err(io::Error::other(
+        "injected"
+    )));
     Ok(())
 }
 
@@ -204,7 +210,8 @@ impl Marking {
         let mut jobs = jobs.collect::<Vec<_>>().into_iter();
         drop(self);
         let own = jobs.next();
-        pool.queue(jobs.map(|job| Box::new(job) as _).collect()).unwrap_or_default();
+        pool.queue(jobs.map(|job| Box::new(job) as _).collect())
+            .unwrap_or_default();
         own.into_iter().for_each(|job| job());
     }
 
@@ -225,7 +232,10 @@ impl Marking {
     }
 
     fn finish(self) {
-        let failed = self.failed.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let failed = self
+            .failed
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
         let synced = self.open.sync();
         let outcome = match (failed, synced) {
             (Some(error), _) => Err(error),

@@ -150,16 +150,19 @@ impl OpenFolder {
     fn create_new(&self, name: &str) -> io::Result<fs::File> {
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::WRONLY;
         let flags = flags | OFlags::CLOEXEC;
-        let file = rustix::io::retry_on_intr(|| {
-            rustix::fs::openat(&self.file, name, flags, FILE_MODE)
-        })?;
+        let file =
+            rustix::io::retry_on_intr(|| rustix::fs::openat(&self.file, name, flags, FILE_MODE))?;
         Ok(fs::File::from(file))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
         let kind = rustix::fs::statat(&self.file, name, AtFlags::SYMLINK_NOFOLLOW)?.st_mode;
         let is_folder = FileType::from_raw_mode(kind) == FileType::Directory;
-        let flags = if is_folder { AtFlags::REMOVEDIR } else { AtFlags::empty() };
+        let flags = if is_folder {
+            AtFlags::REMOVEDIR
+        } else {
+            AtFlags::empty()
+        };
         Ok(rustix::fs::unlinkat(&self.file, name, flags)?)
     }
 }
@@ -173,7 +176,10 @@ fn write_and_sync(file: &mut fs::File, content: &[u8]) -> io::Result<()> {
 }
 
 fn create(path: &Path, mode: u32) -> io::Result<()> {
-    fs::DirBuilder::new().recursive(true).mode(mode).create(path)
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(mode)
+        .create(path)
 }
 
 fn identity(status: &Stat) -> (u64, u64) {
@@ -183,14 +189,19 @@ fn identity(status: &Stat) -> (u64, u64) {
 /// The temporary name of a file; only names that stay in the folder have one.
 fn temp_name(name: &str) -> io::Result<String> {
     if name.is_empty() || name.contains(['/', '\0']) {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a file name"));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "not a file name",
+        ));
     }
     Ok(format!(".{name}{TEMP_SUFFIX}"))
 }
 
 /// Whether a name is one of ours: `.<14 digits>-<32 hex>.json.tmp`.
 fn is_temp_name(name: &str) -> bool {
-    let stem = name.strip_prefix('.').and_then(|name| name.strip_suffix(".json.tmp"));
+    let stem = name
+        .strip_prefix('.')
+        .and_then(|name| name.strip_suffix(".json.tmp"));
     let Some((time, id)) = stem.and_then(|stem| stem.split_once('-')) else {
         return false;
     };

@@ -56,7 +56,9 @@ impl Pool {
         for _ in 0..wanted.min(THREADS - state.threads) {
             let of_thread = Arc::clone(shared);
             let thread = thread::Builder::new().name("inbox-disk".to_owned());
-            let started = thread.stack_size(STACK_BYTES).spawn(move || of_thread.work());
+            let started = thread
+                .stack_size(STACK_BYTES)
+                .spawn(move || of_thread.work());
             match started {
                 Ok(_) => state.threads += 1,
                 Err(error) if state.threads == 0 => return Err(error),
@@ -101,7 +103,10 @@ impl Shared {
                 return None;
             }
             state.idle += 1;
-            state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self
+                .work
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
             state.idle -= 1;
         }
     }

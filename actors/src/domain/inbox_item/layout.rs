@@ -108,7 +108,9 @@ impl Layout {
             '\t' => self.text.push_str("\\t"),
             '\u{8}' => self.text.push_str("\\b"),
             '\u{c}' => self.text.push_str("\\f"),
-            control => self.text.push_str(&format!("\\u{:04x}", u32::from(control))),
+            control => self
+                .text
+                .push_str(&format!("\\u{:04x}", u32::from(control))),
         }
     }
 

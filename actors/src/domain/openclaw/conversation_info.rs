@@ -27,7 +27,9 @@ impl ConversationInfo {
         let (document, end) = Document::parse_start(block, Dialect::Strict).ok()?;
         let rest = block.get(end..)?.strip_prefix(CLOSING)?;
         let info = Self::of(document.root())?;
-        let rest = rest.strip_prefix("\n\n").or_else(|| rest.strip_prefix('\n'));
+        let rest = rest
+            .strip_prefix("\n\n")
+            .or_else(|| rest.strip_prefix('\n'));
         Some((info, rest.unwrap_or_default()))
     }
 
@@ -51,7 +53,9 @@ impl ConversationInfo {
         }
         let sender = facts.get("sender");
         let has_group_flag = facts.get("is_group_chat").is_some_and(Item::is_true);
-        let has_group_type = facts.get("chat_type").is_some_and(|kind| kind.is_text("group"));
+        let has_group_type = facts
+            .get("chat_type")
+            .is_some_and(|kind| kind.is_text("group"));
         Some(Self {
             sender: sender.and_then(|sender| first_string(sender, &["id"])),
             chat: first_string(facts, &["chat_id"]),
@@ -63,8 +67,11 @@ impl ConversationInfo {
     pub(super) fn target(self, channel: &str, in_group: bool) -> Option<String> {
         let group = self.chat.filter(|_| self.is_group || in_group);
         let without_channel = |chat: String| {
-            let bare = chat.strip_prefix(channel).and_then(|rest| rest.strip_prefix(':'));
-            bare.filter(|bare| !bare.is_empty()).map_or(chat.clone(), str::to_owned)
+            let bare = chat
+                .strip_prefix(channel)
+                .and_then(|rest| rest.strip_prefix(':'));
+            bare.filter(|bare| !bare.is_empty())
+                .map_or(chat.clone(), str::to_owned)
         };
         group.map(without_channel).or(self.sender)
     }

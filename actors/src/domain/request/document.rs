@@ -276,7 +276,11 @@ impl Builder<'_> {
     fn string(&mut self) -> Result<Expect, Fault> {
         let start = self.scanner.at();
         let escaped = self.scanner.string()?;
-        let kind = if escaped { Kind::EscapedText } else { Kind::PlainText };
+        let kind = if escaped {
+            Kind::EscapedText
+        } else {
+            Kind::PlainText
+        };
         Ok(self.scalar(start, kind))
     }
 
@@ -325,7 +329,11 @@ impl Builder<'_> {
             (_, Some(b',')) => {
                 self.scanner.advance();
                 let in_object = container == Some(Kind::Object);
-                Ok(if in_object { Expect::Key } else { Expect::Value })
+                Ok(if in_object {
+                    Expect::Key
+                } else {
+                    Expect::Value
+                })
             }
             (_, None) => Err(self.scanner.fault("unfinished document")),
             (Some(Kind::Object), _) => Err(self.scanner.fault("expected `,` or `}`")),

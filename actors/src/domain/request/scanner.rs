@@ -294,7 +294,10 @@ fn from_units(units: [Option<u32>; 2]) -> (char, usize) {
     match units {
         [Some(high @ 0xD800..=0xDBFF), Some(low @ 0xDC00..=0xDFFF)] => {
             let code = 0x1_0000 + ((high - 0xD800) << 10) + (low - 0xDC00);
-            (char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER), 2)
+            (
+                char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER),
+                2,
+            )
         }
         [Some(unit), _] => (
             char::from_u32(unit).unwrap_or(char::REPLACEMENT_CHARACTER),
