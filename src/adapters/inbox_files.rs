@@ -30,7 +30,7 @@ mod tests;
 const MARKS_FOLDER: &str = ".context_ids";
 
 /// How many files may be on their way to the disk. A call with more takes all the places.
-const MAX_FILES_IN_FLIGHT: u32 = 4096;
+const MAX_FILES_IN_FLIGHT: u32 = 1024;
 
 /// The inbox folder and the marks of contexts beside it.
 #[derive(Debug)]

@@ -4,6 +4,7 @@
 
 use std::{
     io,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -97,8 +98,10 @@ impl Writing {
     }
 
     fn write(self: Arc<Self>, number: usize, file: RenderFile) {
-        let file = (file.render)();
-        let outcome = self.write_temp(file);
+        // A panic must not take away the slot by which the others' files are cleared up.
+        let made = catch_unwind(AssertUnwindSafe(file.render));
+        let unmade = |_panic| unmade(&self.call.folder);
+        let outcome = made.map_err(unmade).and_then(|file| self.write_temp(file));
         let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(slot) = ready.get_mut(number) {
             *slot = Some(outcome);
@@ -128,8 +131,7 @@ impl Writing {
         let mut ready = Vec::with_capacity(slots.len());
         let mut failed = None;
         for slot in slots {
-            let unfinished = || io::Error::other("its content could not be made");
-            match slot.unwrap_or_else(|| Err(self.call.folder.error("", unfinished()))) {
+            match slot.unwrap_or_else(|| Err(unmade(&self.call.folder))) {
                 Ok(file) => ready.push(file),
                 Err(error) => failed = failed.or(Some(error)),
             }
@@ -244,4 +246,9 @@ impl Marking {
         };
         self.call.answer(outcome);
     }
+}
+
+fn unmade(folder: &Folder) -> InboxError {
+    let source = io::Error::other("the content of a file could not be made");
+    folder.error("", source)
 }
