@@ -18,7 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use super::{
     folder::{Folder, OpenFolder},
     mark_name,
-    pool::Pool,
+    pool::{Job, Pool},
 };
 
 type Outcome = Result<Vec<WrittenFile>, InboxError>;
@@ -87,14 +87,12 @@ impl Writing {
         let pool = writing.call.pool.clone();
         let jobs = files.into_iter().enumerate().map(|(number, file)| {
             let writing = Arc::clone(&writing);
-            move || writing.write(number, file)
+            let job: Job = Box::new(move || writing.write(number, file));
+            job
         });
-        let mut jobs = jobs.collect::<Vec<_>>().into_iter();
+        let jobs = jobs.collect();
         drop(writing);
-        let own = jobs.next();
-        pool.queue(jobs.map(|job| Box::new(job) as _).collect())
-            .unwrap_or_default();
-        own.into_iter().for_each(|job| job());
+        pool.share(jobs);
     }
 
     fn write(self: Arc<Self>, number: usize, file: RenderFile) {
@@ -207,14 +205,12 @@ impl Marking {
         let pool = self.call.pool.clone();
         let jobs = contexts.into_iter().map(|context| {
             let marking = Arc::clone(&self);
-            move || marking.mark(&context)
+            let job: Job = Box::new(move || marking.mark(&context));
+            job
         });
-        let mut jobs = jobs.collect::<Vec<_>>().into_iter();
+        let jobs = jobs.collect();
         drop(self);
-        let own = jobs.next();
-        pool.queue(jobs.map(|job| Box::new(job) as _).collect())
-            .unwrap_or_default();
-        own.into_iter().for_each(|job| job());
+        pool.share(jobs);
     }
 
     fn mark(self: Arc<Self>, context: &ContextId) {

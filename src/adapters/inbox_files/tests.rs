@@ -1,6 +1,7 @@
 use std::{
     fs,
     os::unix::fs::{MetadataExt, PermissionsExt, symlink},
+    path::PathBuf,
 };
 
 use super::*;
@@ -14,7 +15,7 @@ struct Inbox {
 impl Inbox {
     fn new() -> Self {
         let root = tempfile::tempdir().unwrap();
-        let store = InboxFiles::open(root.path().join("inbox")).unwrap();
+        let store = InboxFiles::open(&root.path().join("inbox")).unwrap();
         Self { root, store }
     }
 
@@ -191,7 +192,7 @@ fn half_written_files_of_an_earlier_run_are_removed_and_others_kept() {
     for name in [left.as_str(), ".notes.tmp", ".x.json.tmp", "a.json"] {
         fs::write(root.path().join(name), "x").unwrap();
     }
-    let store = InboxFiles::open(root.path().to_owned()).unwrap();
+    let store = InboxFiles::open(root.path()).unwrap();
     assert!(!store.path().join(left).exists());
     assert_eq!(
         fs::read_dir(store.path())
