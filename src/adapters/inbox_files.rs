@@ -4,10 +4,7 @@
 //! `*.json` sees whole files only. The syncs of a call run side by side on a few threads; its
 //! files then become visible in order, and one sync of the folder makes that lasting.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{path::Path, sync::Arc};
 
 use postroom_actors::{
     domain::ids::ContextId,
@@ -30,7 +27,7 @@ mod tests;
 const MARKS_FOLDER: &str = ".context_ids";
 
 /// How many files may be on their way to the disk. A call with more takes all the places.
-const MAX_FILES_IN_FLIGHT: u32 = 4096;
+const MAX_FILES_IN_FLIGHT: u32 = 1024;
 
 /// The inbox folder and the marks of contexts beside it.
 #[derive(Debug)]
@@ -46,11 +43,11 @@ impl InboxFiles {
     ///
     /// # Errors
     /// [`InboxError`] where a folder cannot be created, opened or listed.
-    pub fn open(folder: PathBuf) -> Result<Self, InboxError> {
+    pub fn open(folder: &Path) -> Result<Self, InboxError> {
         let folder = Folder::open(folder, folder::PRIVATE)?;
         folder.sweep()?;
         let beside = folder.path().parent().unwrap_or(Path::new("/"));
-        let marks = Folder::open(beside.join(MARKS_FOLDER), folder::LISTABLE)?;
+        let marks = Folder::open(&beside.join(MARKS_FOLDER), folder::LISTABLE)?;
         let places = usize::try_from(MAX_FILES_IN_FLIGHT).unwrap_or(usize::MAX);
         Ok(Self {
             folder: Arc::new(folder),

@@ -101,7 +101,7 @@ fn context_id(
         .or_else(|| runtime?.channel().map(str::to_owned))
         .or_else(|| non_blank(hints.channel?));
     let session = || {
-        let session = runtime.and_then(|line| line.session()).map(str::to_owned);
+        let session = runtime.and_then(RuntimeLine::session).map(str::to_owned);
         session.or_else(|| affinity(chat, hints))
     };
     let Some(channel) = channel else {

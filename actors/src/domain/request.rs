@@ -30,6 +30,10 @@ pub struct HeaderHints<'a> {
 
 /// What is known of a request once its body has been read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts, none a state"
+)]
 pub struct RequestFacts {
     /// Its conversation.
     pub context_id: Option<ContextId>,
@@ -95,19 +99,16 @@ pub fn read_request(body: &[u8], hints: HeaderHints<'_>) -> Result<RequestFacts,
     } else {
         predecessor::read(&chat)
     };
-    let model = chat.root.get("model").and_then(|model| model.text());
+    let model = chat.root.get("model").and_then(document::Item::text);
     let stream_options = chat.root.get("stream_options");
     Ok(RequestFacts {
         context_id: reading.context_id.map(ContextId::new),
         prompt: reading.prompt.map(Arc::from),
         model: model.map(std::borrow::Cow::into_owned),
-        stream: chat
-            .root
-            .get("stream")
-            .is_some_and(|stream| stream.is_true()),
+        stream: chat.root.get("stream").is_some_and(document::Item::is_true),
         include_usage: stream_options
             .and_then(|options| options.get("include_usage"))
-            .is_some_and(|usage| usage.is_true()),
+            .is_some_and(document::Item::is_true),
         is_present_openclaw,
         continues_tool_loop: is_present_openclaw && openclaw::continues_tool_loop(&chat),
     })

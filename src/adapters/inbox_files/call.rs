@@ -4,6 +4,7 @@
 
 use std::{
     io,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -17,7 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use super::{
     folder::{Folder, OpenFolder},
     mark_name,
-    pool::Pool,
+    pool::{Job, Pool},
 };
 
 type Outcome = Result<Vec<WrittenFile>, InboxError>;
@@ -86,19 +87,19 @@ impl Writing {
         let pool = writing.call.pool.clone();
         let jobs = files.into_iter().enumerate().map(|(number, file)| {
             let writing = Arc::clone(&writing);
-            move || writing.write(number, file)
+            let job: Job = Box::new(move || writing.write(number, file));
+            job
         });
-        let mut jobs = jobs.collect::<Vec<_>>().into_iter();
+        let jobs = jobs.collect();
         drop(writing);
-        let own = jobs.next();
-        pool.queue(jobs.map(|job| Box::new(job) as _).collect())
-            .unwrap_or_default();
-        own.into_iter().for_each(|job| job());
+        pool.share(jobs);
     }
 
     fn write(self: Arc<Self>, number: usize, file: RenderFile) {
-        let file = (file.render)();
-        let outcome = self.write_temp(file);
+        // A panic must not take away the slot by which the others' files are cleared up.
+        let made = catch_unwind(AssertUnwindSafe(file.render));
+        let unmade = |_panic| unmade(&self.call.folder);
+        let outcome = made.map_err(unmade).and_then(|file| self.write_temp(file));
         let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(slot) = ready.get_mut(number) {
             *slot = Some(outcome);
@@ -128,8 +129,7 @@ impl Writing {
         let mut ready = Vec::with_capacity(slots.len());
         let mut failed = None;
         for slot in slots {
-            let unfinished = || io::Error::other("its content could not be made");
-            match slot.unwrap_or_else(|| Err(self.call.folder.error("", unfinished()))) {
+            match slot.unwrap_or_else(|| Err(unmade(&self.call.folder))) {
                 Ok(file) => ready.push(file),
                 Err(error) => failed = failed.or(Some(error)),
             }
@@ -205,14 +205,12 @@ impl Marking {
         let pool = self.call.pool.clone();
         let jobs = contexts.into_iter().map(|context| {
             let marking = Arc::clone(&self);
-            move || marking.mark(&context)
+            let job: Job = Box::new(move || marking.mark(&context));
+            job
         });
-        let mut jobs = jobs.collect::<Vec<_>>().into_iter();
+        let jobs = jobs.collect();
         drop(self);
-        let own = jobs.next();
-        pool.queue(jobs.map(|job| Box::new(job) as _).collect())
-            .unwrap_or_default();
-        own.into_iter().for_each(|job| job());
+        pool.share(jobs);
     }
 
     fn mark(self: Arc<Self>, context: &ContextId) {
@@ -244,4 +242,9 @@ impl Marking {
         };
         self.call.answer(outcome);
     }
+}
+
+fn unmade(folder: &Folder) -> InboxError {
+    let source = io::Error::other("the content of a file could not be made");
+    folder.error("", source)
 }

@@ -37,12 +37,12 @@ pub(super) struct OpenFolder {
 
 impl Folder {
     /// Creates the folder and those above it where they are missing, and opens it.
-    pub(super) fn open(path: PathBuf, mode: u32) -> Result<Self, InboxError> {
+    pub(super) fn open(path: &Path, mode: u32) -> Result<Self, InboxError> {
         let failed = |source| InboxError {
-            path: path.clone(),
+            path: path.to_owned(),
             source,
         };
-        create(&path, mode).map_err(failed)?;
+        create(path, mode).map_err(failed)?;
         let resolved = path.canonicalize().map_err(failed)?;
         let open = OpenFolder::open(&resolved).map_err(failed)?;
         Ok(Self {

@@ -13,7 +13,8 @@ const THREADS: usize = 16;
 /// Room for the deepest document that is rendered on a thread.
 const STACK_BYTES: usize = 1 << 20;
 
-type Job = Box<dyn FnOnce() + Send>;
+/// Work of one thread.
+pub(super) type Job = Box<dyn FnOnce() + Send>;
 
 /// Threads that carry out jobs in the order of their arrival. They start when they are needed
 /// and end with the last handle.
@@ -70,6 +71,19 @@ impl Pool {
         drop(state);
         (0..added.min(THREADS)).for_each(|_| shared.work.notify_one());
         Ok(())
+    }
+}
+
+impl Pool {
+    /// Shares jobs between the thread that calls, one of the pool, and the others.
+    pub(super) fn share(&self, jobs: Vec<Job>) {
+        let mut jobs = jobs.into_iter();
+        let own = jobs.next();
+        // One thread is there, so this cannot fail.
+        self.queue(jobs.collect()).unwrap_or_default();
+        if let Some(job) = own {
+            job();
+        }
     }
 }
 

@@ -88,7 +88,7 @@ impl Layout {
         self.text.push('"');
         let mut rest = text;
         let needs_escape = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
-        while let Some(at) = rest.as_bytes().iter().position(|byte| needs_escape(byte)) {
+        while let Some(at) = rest.as_bytes().iter().position(needs_escape) {
             let (plain, tail) = rest.split_at(at);
             self.text.push_str(plain);
             let mut tail = tail.chars();
@@ -108,9 +108,10 @@ impl Layout {
             '\t' => self.text.push_str("\\t"),
             '\u{8}' => self.text.push_str("\\b"),
             '\u{c}' => self.text.push_str("\\f"),
-            control => self
-                .text
-                .push_str(&format!("\\u{:04x}", u32::from(control))),
+            control => {
+                let code = format!("\\u{:04x}", u32::from(control));
+                self.text.push_str(&code);
+            }
         }
     }
 

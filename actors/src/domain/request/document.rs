@@ -244,9 +244,8 @@ impl Builder<'_> {
             }
             self.scanner.skip_whitespace();
             expect = match expect {
-                Expect::Value => self.value()?,
                 Expect::FirstElement if self.scanner.peek() == Some(b']') => self.close(),
-                Expect::FirstElement => self.value()?,
+                Expect::Value | Expect::FirstElement => self.value()?,
                 Expect::FirstKey if self.scanner.peek() == Some(b'}') => self.close(),
                 Expect::FirstKey | Expect::Key => self.key()?,
                 Expect::AfterValue => self.after_value()?,
