@@ -5,8 +5,12 @@
 //! shows means only.
 
 #![expect(
-    missing_docs,
-    reason = "criterion_group makes an undocumented function"
+    clippy::expect_used,
+    reason = "a measurement that cannot be set up is worth nothing"
+)]
+#![expect(
+    clippy::print_stdout,
+    reason = "the percentiles are for whoever started it"
 )]
 
 use std::{

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use postroom_actors::{
     domain::{
         envelope::{RecordedReply, Sequence, StoredMessage},
-        ids::MessageId,
+        ids::{ContextId, MessageId},
     },
     ports::StoreError,
 };
@@ -146,7 +146,7 @@ fn insert_message(connection: &Connection, seq: i64, message: &StoredMessage) ->
             seq,
             message.id.as_uuid().as_bytes(),
             millis(message.received_at),
-            message.context_id.as_ref().map(|context| context.as_str()),
+            message.context_id.as_ref().map(ContextId::as_str),
             message.reply_due.map(millis),
             form_text(message.form),
             message.prompt.as_deref(),

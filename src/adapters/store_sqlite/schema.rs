@@ -17,8 +17,9 @@ use super::OpenError;
 /// Each step takes the schema one version further; a step that has been released never changes.
 const MIGRATIONS: [&str; 1] = [include_str!("schema_1.sql")];
 
-/// A page holds many small rows, and a request of 60 KB takes few of them.
-pub(super) const PAGE_BYTES: u32 = 8192;
+/// A request of 60 KB takes few pages of this size, which is what its commit costs; a small message
+/// alone does not gain by smaller ones. Measured: 8 KiB is a third slower with large requests.
+pub(super) const PAGE_BYTES: u32 = 16384;
 /// Negative: in KiB. What one writer touches again and again is a handful of pages.
 const WRITER_CACHE: i64 = -2048;
 const READER_CACHE: i64 = -512;

@@ -136,7 +136,7 @@ fn a_message_of_60_kb_comes_back_byte_for_byte() {
         let store = open(&folder).unwrap();
         let body = Bytes::from(
             (0..60_000u32)
-                .map(|n| b'a' + (n % 26) as u8)
+                .map(|n| b'a' + u8::try_from(n % 26).unwrap())
                 .collect::<Vec<_>>(),
         );
         let big = StoredMessage {

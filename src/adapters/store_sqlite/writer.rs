@@ -29,7 +29,7 @@ use super::{
 /// How long the queue is empty before the log is copied into the database.
 const IDLE: Duration = Duration::from_millis(500);
 /// How long the writer sleeps when there is nothing that it could do.
-const FOR_LONG: Duration = Duration::from_secs(3600);
+const FOR_LONG: Duration = Duration::from_hours(1);
 
 /// A change, and who is to hear what became of it.
 pub(super) struct Entry {

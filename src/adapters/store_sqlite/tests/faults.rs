@@ -29,7 +29,7 @@ fn hold(point: &str) -> mpsc::SyncSender<()> {
     let (release, wait) = mpsc::sync_channel::<()>(1);
     let wait = Mutex::new(wait);
     fail::cfg_callback(point, move || {
-        drop(wait.lock().unwrap().recv_timeout(DEADLINE));
+        let _released_or_dropped = wait.lock().unwrap().recv_timeout(DEADLINE);
     })
     .unwrap();
     release
@@ -83,11 +83,38 @@ fn no_receipt_resolves_before_the_commit() {
     });
 }
 
-async fn a_failed_commit_keeps_nothing(point: &str, is_expected: fn(&StoreError) -> bool) {
+type Expected = fn(&StoreError) -> bool;
+
+async fn a_failed_commit_keeps_nothing(point: &str, is_expected: Expected) {
     let folder = TempDir::new().unwrap();
     let store = open(&folder).unwrap();
     accept(&store, 0).await.unwrap();
     fail::cfg(point, "return").unwrap();
+    every_receipt_fails(&store, is_expected).await;
+    changes_are_refused_at_once(&store, is_expected).await;
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    assert!(store.trouble().is_some(), "a probe that fails ends nothing");
+
+    fail::remove(point);
+    it_comes_back_by_itself(&store).await;
+    close(store).await;
+
+    let store = open(&folder).unwrap();
+    assert_eq!(pending(&store).await, [message(0).id, message(40).id]);
+    close(store).await;
+}
+
+async fn it_comes_back_by_itself(store: &SqliteStore) {
+    let mended = Instant::now();
+    until_well(store).await;
+    assert!(mended.elapsed() < Duration::from_secs(5), "back within 5 s");
+    assert_eq!(accept(store, 40).await, Ok(Sequence(2)));
+    assert_eq!(pending(store).await, [message(0).id, message(40).id]);
+    let stats = store.stats().await.unwrap();
+    assert_eq!((stats.messages, stats.pending_inbox), (2, 2));
+}
+
+async fn every_receipt_fails(store: &SqliteStore, is_expected: Expected) {
     let calls: Vec<_> = (1..=20)
         .map(|n| store.accept(Arc::new(message(n))))
         .collect();
@@ -96,30 +123,13 @@ async fn a_failed_commit_keeps_nothing(point: &str, is_expected: fn(&StoreError)
         assert!(is_expected(&answer.unwrap_err()));
     }
     assert!(is_expected(&marked.unwrap_err()));
+}
 
+async fn changes_are_refused_at_once(store: &SqliteStore, is_expected: Expected) {
     let asked = Instant::now();
-    assert!(is_expected(&accept(&store, 30).await.unwrap_err()));
-    assert!(
-        asked.elapsed() < Duration::from_millis(200),
-        "refused at once"
-    );
+    assert!(is_expected(&accept(store, 30).await.unwrap_err()));
     assert!(is_expected(&store.probe().await.unwrap_err()));
-    tokio::time::sleep(Duration::from_millis(2500)).await;
-    assert!(store.trouble().is_some(), "a probe that fails ends nothing");
-
-    fail::remove(point);
-    let mended = Instant::now();
-    until_well(&store).await;
-    assert!(mended.elapsed() < Duration::from_secs(5), "back within 5 s");
-    assert_eq!(accept(&store, 40).await, Ok(Sequence(2)));
-    assert_eq!(pending(&store).await, [message(0).id, message(40).id]);
-    let stats = store.stats().await.unwrap();
-    assert_eq!((stats.messages, stats.pending_inbox), (2, 2));
-    close(store).await;
-
-    let store = open(&folder).unwrap();
-    assert_eq!(pending(&store).await, [message(0).id, message(40).id]);
-    close(store).await;
+    assert!(asked.elapsed() < Duration::from_millis(200));
 }
 
 #[test]
