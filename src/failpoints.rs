@@ -42,7 +42,7 @@ fn set(name: &str, actions: &str) -> Result<(), String> {
     let passes = match before.strip_suffix("*off->") {
         Some(count) => count
             .parse()
-            .map_err(|_| format!("`{count}` is no number"))?,
+            .map_err(|error| format!("`{count}`: {error}"))?,
         None => 0,
     };
     let left: AtomicU64 = AtomicU64::new(passes);

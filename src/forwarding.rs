@@ -65,6 +65,9 @@ pub struct RelayJob<E> {
     pub model: Option<String>,
     /// Its conversation.
     pub context_id: Option<ContextId>,
+    /// Further requests of a tool loop belong to the same message: a reply that ends in tool calls
+    /// is not its last.
+    pub continues_in_tool_loop: bool,
     /// Its `traceparent` header, passed on.
     pub traceparent: Option<String>,
     /// Makes the answer to a request with `stream: true` whose relay fails after its client was

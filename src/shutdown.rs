@@ -18,6 +18,9 @@ pub const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// How long the head of a request may take.
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long a connection that is given up may take to be closed by its client.
+pub const LINGER: Duration = Duration::from_secs(1);
+
 /// How long requests under way may take after the first signal.
 pub const HTTP_GRACE: Duration = Duration::from_secs(20);
 

@@ -70,6 +70,7 @@ async fn run(settings: Settings, metrics: PrometheusHandle) -> Result<u8, StartE
         .backlog(1024)
         .keep_alive(shutdown::KEEP_ALIVE)
         .client_request_timeout(shutdown::HEAD_TIMEOUT)
+        .client_disconnect_timeout(shutdown::LINGER)
         .shutdown_timeout(shutdown::HTTP_GRACE.as_secs())
         .disable_signals()
         .workers(workers)

@@ -44,11 +44,10 @@ impl Depth {
     /// A handler has begun with a message. Call it first in every handler.
     pub fn taken(&self) {
         // A restarted actor may take what was counted for its predecessor: never below zero.
-        let _ = self
-            .0
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |depth| {
-                Some(depth.saturating_sub(1))
-            });
+        let lower = |depth: usize| Some(depth.saturating_sub(1));
+        self.0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, lower)
+            .ok();
     }
 
     /// How many messages wait now.

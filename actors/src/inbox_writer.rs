@@ -86,6 +86,7 @@ pub struct InboxWriter {
     writes_in_flight: usize,
     timer: Option<SpawnHandle>,
     failures_in_a_row: u32,
+    alone_next: usize,
     recovered_through: Sequence,
     drained: Vec<oneshot::Sender<()>>,
 }
@@ -113,6 +114,7 @@ impl InboxWriter {
             writes_in_flight: 0,
             timer: None,
             failures_in_a_row: 0,
+            alone_next: 0,
             recovered_through: Sequence(0),
             drained: Vec::new(),
         }
@@ -121,9 +123,7 @@ impl InboxWriter {
     /// Starts writing what is due, as far as writes are free, and sets the timer for the rest.
     fn write_due(&mut self, ctx: &mut Context<Self>) {
         while self.writes_in_flight < MAX_WRITES_IN_FLIGHT {
-            let due = self
-                .batcher
-                .take_due(self.parts.clock.now(), MAX_FILES_PER_WRITE);
+            let due = self.take_due();
             if due.is_empty() {
                 break;
             }
@@ -131,6 +131,21 @@ impl InboxWriter {
         }
         self.set_timer(ctx);
         self.report();
+    }
+
+    /// What the next write call is given. After a failure the lanes of the failed call go one by
+    /// one, so that a file that cannot be written holds up its own lane alone.
+    fn take_due(&mut self) -> Vec<DueLane> {
+        let max_files = if self.alone_next > 0 {
+            1
+        } else {
+            MAX_FILES_PER_WRITE
+        };
+        let due = self.batcher.take_due(self.parts.clock.now(), max_files);
+        if !due.is_empty() {
+            self.alone_next = self.alone_next.saturating_sub(1);
+        }
+        due
     }
 
     fn start_write(&mut self, due: Vec<DueLane>, ctx: &mut Context<Self>) {
@@ -185,7 +200,7 @@ impl InboxWriter {
         if self.batcher.is_empty() {
             for drained in self.drained.drain(..) {
                 // Whoever asked may have stopped waiting.
-                let _ = drained.send(());
+                drained.send(()).ok();
             }
         }
     }
@@ -246,7 +261,7 @@ impl Handler<Drain> for InboxWriter {
         self.write_due(ctx);
         Box::pin(async move {
             // A writer that ends has nothing more to write.
-            let _ = receiver.await;
+            receiver.await.ok();
         })
     }
 }

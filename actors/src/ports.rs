@@ -39,6 +39,9 @@ pub enum StoreError {
     NotFound(MessageId),
 }
 
+/// Whole messages with their places in the order.
+pub type LoadedMessages = Vec<(Sequence, Arc<StoredMessage>)>;
+
 /// The truth: whatever was accepted and what became of it.
 ///
 /// Every change is one entry of a group commit, carried out in the order of the calls; a future
@@ -91,10 +94,7 @@ pub trait MessageStore: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`StoreError::Io`].
-    fn load(
-        &self,
-        messages: Vec<Sequence>,
-    ) -> SendFuture<Result<Vec<(Sequence, Arc<StoredMessage>)>, StoreError>>;
+    fn load(&self, messages: Vec<Sequence>) -> SendFuture<Result<LoadedMessages, StoreError>>;
 
     /// The newest message of a conversation.
     ///
@@ -167,11 +167,12 @@ pub struct InboxError {
 ///
 /// Readers list `*.json` at any moment and must never see half a file.
 pub trait InboxStore: Send + Sync + 'static {
-    /// Writes the files in order and resolves when they, their folder and the context marks are
-    /// synced. `content` is made on the writing thread, away from the arbiters.
+    /// Writes the files in order and resolves when they and their folder are synced, and the
+    /// context marks are made. Contents are made on the writing threads, away from the arbiters.
     ///
     /// # Errors
-    /// [`InboxError`] of the first file that failed; any of the others may have been written.
+    /// [`InboxError`] of the first file that failed: as a rule none of them is visible then. A mark
+    /// that cannot be made is no error.
     fn write(&self, files: Vec<RenderFile>) -> SendFuture<Result<Vec<WrittenFile>, InboxError>>;
 
     /// Whether a context is marked as seen. Answers in microseconds: one file status.
@@ -299,7 +300,7 @@ impl fmt::Debug for UpstreamResponse {
         formatter
             .debug_struct("UpstreamResponse")
             .field("status", &self.status)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 

@@ -38,7 +38,7 @@ use postroom_actors::{
         envelope::{PendingItem, RecordedReply, Sequence, StoredMessage},
         ids::{ContextId, MessageId},
     },
-    ports::{Clock, MessageStore, SendFuture, StoreError, StoreStats},
+    ports::{Clock, LoadedMessages, MessageStore, SendFuture, StoreError, StoreStats},
 };
 use thiserror::Error;
 
@@ -261,10 +261,7 @@ impl MessageStore for SqliteStore {
             .ask(move |connection| reader::pending_inbox(connection, after, limit))
     }
 
-    fn load(
-        &self,
-        messages: Vec<Sequence>,
-    ) -> SendFuture<Result<Vec<(Sequence, Arc<StoredMessage>)>, StoreError>> {
+    fn load(&self, messages: Vec<Sequence>) -> SendFuture<Result<LoadedMessages, StoreError>> {
         self.queries
             .ask(move |connection| reader::load(connection, &messages))
     }

@@ -34,6 +34,7 @@ pub(super) struct Pump<E> {
     accepted: LocalFuture<Result<Accepted, E>>,
     client: Client<E>,
     report: Rc<Report>,
+    continues_in_tool_loop: bool,
 }
 
 /// How the wait for an answer ended.
@@ -87,6 +88,7 @@ impl<E: 'static> Pump<E> {
             accepted: job.accepted,
             client: Client::new(answer, job.empty_stream),
             report: Rc::new(report),
+            continues_in_tool_loop: job.continues_in_tool_loop,
         }
     }
 
@@ -218,7 +220,7 @@ impl<E: 'static> Pump<E> {
                 is_complete: true,
                 has_tool_calls: true,
                 ..
-            } => RelayOutcome::ToolCalls,
+            } if self.continues_in_tool_loop => RelayOutcome::ToolCalls,
             CollectedReply {
                 is_complete: true, ..
             } => RelayOutcome::Complete,

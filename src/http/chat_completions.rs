@@ -148,6 +148,7 @@ async fn relay(
         body,
         context_id: facts.context_id,
         model: facts.model,
+        continues_in_tool_loop: facts.is_present_openclaw,
         traceparent,
         empty_stream: facts.stream.then(|| mailbox.late_events()),
         accepted: Box::pin(accepted),
@@ -159,7 +160,7 @@ async fn relay(
             status,
             content_type,
             body,
-        } => Ok(mailbox.reply(status, content_type, body)),
+        } => Ok(answer::reply(status, content_type, body)),
     }
 }
 

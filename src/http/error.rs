@@ -285,15 +285,11 @@ impl actix_web::Responder for ApiError {
 
 impl From<InvalidJson> for ApiError {
     fn from(error: InvalidJson) -> Self {
-        let error = Self::new(
+        Self::new(
             StatusCode::BAD_REQUEST,
             Kind::InvalidRequest,
             error.to_string(),
-        );
-        Self {
-            code: Some("invalid_json"),
-            ..error
-        }
+        )
     }
 }
 

@@ -1,6 +1,7 @@
 //! `GET /v1/models` and `GET /v1/models/{id}`.
 
 use actix_web::{HttpRequest, HttpResponse, web};
+use bytes::Bytes;
 use percent_encoding::percent_decode_str;
 use postroom_actors::domain::completion::MAILBOX_MODEL;
 use serde_json::{Value, json};
@@ -20,7 +21,10 @@ pub async fn list(
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     auth::require(&request, Role::Client)?;
-    Ok(HttpResponse::Ok().json(models(&state).await))
+    let models = models(&state).await;
+    Ok(HttpResponse::Ok()
+        .content_type("application/json")
+        .body(models))
 }
 
 /// One of the models. Its id may hold slashes, raw or as `%2F`.
@@ -45,21 +49,27 @@ pub async fn retrieve(
         return Ok(HttpResponse::Ok().json(mailbox_model(&state.shared)));
     }
     let models = models(&state).await;
-    let known = models["data"].as_array().into_iter().flatten();
-    match known.into_iter().find(|model| model["id"] == id.as_ref()) {
+    let models: Value = serde_json::from_slice(&models).unwrap_or_default();
+    let mut known = models
+        .get("data")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
+    match known.find(|model| model.get("id").is_some_and(|known| known == id.as_ref())) {
         Some(model) => Ok(HttpResponse::Ok().json(model)),
         None => Err(ApiError::unknown_model(&id)),
     }
 }
 
-async fn models(state: &AppState) -> Value {
+/// The list as JSON: the backend's as it came, else our own.
+async fn models(state: &AppState) -> Bytes {
     if let Some(forwarder) = &state.forwarder
         && let Some(list) = forwarder.backend_models().await
-        && let Ok(list) = serde_json::from_slice(&list.body)
     {
-        return list;
+        return list.body.clone();
     }
-    json!({ "object": "list", "data": [mailbox_model(&state.shared)] })
+    let own = json!({ "object": "list", "data": [mailbox_model(&state.shared)] });
+    own.to_string().into()
 }
 
 fn mailbox_model(shared: &SharedState) -> Value {

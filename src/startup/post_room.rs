@@ -6,7 +6,10 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use postroom_actors::{
     backend_relay::{BackendRelay, BackendRelayParts},
     delivery::Mailbox,
-    domain::{circuit::CircuitSettings, compaction::Compaction, inbox_item::ItemExtras},
+    domain::{
+        circuit::CircuitSettings, compaction::Compaction, inbox_item::ItemExtras,
+        routing::RoutingTable,
+    },
     inbox_writer::{InboxWriter, InboxWriterParts},
     lifecycle,
     ports::{Clock, InboxStore, MessageStore},
@@ -47,7 +50,7 @@ impl PostRoom {
     /// Opens store and inbox, and starts the actors on this thread's arbiter.
     pub(super) fn open(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
         let store = open_store(&settings.store.path, &settings.mailbox.inbox, &clock)?;
-        let inbox = Arc::new(InboxFiles::open(settings.mailbox.inbox.clone())?);
+        let inbox = Arc::new(InboxFiles::open(&settings.mailbox.inbox)?);
         let post_room = Self {
             store: Arc::new(store),
             router: Mailbox::new("router"),
@@ -125,7 +128,7 @@ impl PostRoom {
                 size: limits.body,
                 idle: limits.body_idle,
             },
-            routing: Default::default(),
+            routing: RoutingTable::default(),
             router: self.router.clone(),
             inbox_writer: self.inbox_writer.clone(),
             backend_relay: self.backend_relay.clone(),

@@ -58,15 +58,16 @@ impl Visit for Fields {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         let text = escape(&format!("{value:?}"));
         // Writing to a string does not fail.
-        let _ = match field.name() {
+        let written = match field.name() {
             "message" => write!(self.message, "{text}"),
             name => write!(self.others, " {name}={text}"),
         };
+        written.ok();
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
         let text = escape(value);
-        let _ = write!(self.others, " {}={text}", field.name());
+        write!(self.others, " {}={text}", field.name()).ok();
     }
 }
 

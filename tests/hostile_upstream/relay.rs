@@ -104,6 +104,7 @@ fn job(stream: bool) -> RelayJob<&'static str> {
         body: Bytes::from_static(br#"{"model":"local-agent","messages":[]}"#),
         model: Some("local-agent".to_owned()),
         context_id: None,
+        continues_in_tool_loop: false,
         traceparent: None,
         empty_stream: stream.then(|| Box::new(|| Bytes::from_static(b"data: EMPTY\n\n")) as _),
         accepted: Box::pin(std::future::ready(Ok(Accepted {

@@ -52,7 +52,7 @@ async fn what_is_not_json_is_refused_with_a_place_and_without_an_echo() {
 #[actix_web::test]
 async fn bytes_that_are_not_utf8_are_refused() {
     let broker = Broker::start(BrokerOptions::default()).await;
-    let mut request = raw::head(&broker, "Content-Length: 10\r\n");
+    let mut request = raw::head(&broker, "Content-Length: 9\r\n");
     request.extend_from_slice(b"{\"a\":\"\xff\"}");
     assert_eq!(
         raw::exchange(&broker, &request, SILENCE).await.status(),
@@ -102,19 +102,19 @@ async fn a_body_over_the_limit_is_cut_at_once() {
 
 #[actix_web::test]
 async fn a_large_limit_is_honoured_up_to_its_last_byte() {
-    let options = BrokerOptions::toml("[mailbox]\ninbox = \"{inbox}\"\n[limits]\nbody = 1000\n");
+    let options = BrokerOptions::toml("[mailbox]\ninbox = \"{inbox}\"\n[limits]\nbody = 2000\n");
     let broker = Broker::start(options).await;
     let of_size = |size: usize| format!("\"{}\"", "x".repeat(size - 2));
     assert_eq!(
         broker
-            .post("/v1/chat/completions", of_size(1000), &[])
+            .post("/v1/chat/completions", of_size(2000), &[])
             .await
             .status,
         200
     );
     assert_eq!(
         broker
-            .post("/v1/chat/completions", of_size(1001), &[])
+            .post("/v1/chat/completions", of_size(2001), &[])
             .await
             .status,
         413

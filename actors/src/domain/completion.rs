@@ -46,6 +46,10 @@ struct Message<'a> {
 }
 
 #[derive(Serialize, Default)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "the names are those of OpenAI's answers"
+)]
 struct Usage {
     prompt_tokens: u32,
     completion_tokens: u32,

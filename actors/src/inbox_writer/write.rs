@@ -71,6 +71,7 @@ impl InboxWriter {
             .saturating_mul(2_u32.saturating_pow(self.failures_in_a_row))
             .min(LONGEST_RETRY);
         self.failures_in_a_row = self.failures_in_a_row.saturating_add(1);
+        self.alone_next += due.len();
         tracing::error!(%error, retry_in = ?pause, "inbox_write_failed; the messages stay in the store");
         metrics::counter!("postroom_inbox_write_failures_total").increment(1);
         let pause = TimeDelta::from_std(pause).unwrap_or(TimeDelta::MAX);

@@ -38,15 +38,17 @@ pub(super) async fn follow(mut queue: mpsc::Receiver<Commit>, inbox_writer: Mail
         match receipt.await {
             Ok(sequence) => {
                 // A client that has gone is no reason to forget its message.
-                let _ = reply.send(Ok(Accepted {
-                    message: message.id,
-                    exchange: 0,
-                }));
+                reply
+                    .send(Ok(Accepted {
+                        message: message.id,
+                        exchange: 0,
+                    }))
+                    .ok();
                 drop(permit);
                 append(&inbox_writer, sequence, message).await;
             }
             Err(error) => {
-                let _ = reply.send(Err(AcceptError::Store(error)));
+                reply.send(Err(AcceptError::Store(error))).ok();
             }
         }
     }
@@ -67,10 +69,9 @@ async fn append(
     let mut append = AppendToInbox { item, message };
     loop {
         append = match inbox_writer.try_deliver_or_return(append) {
-            Ok(()) => return,
-            // A restarted inbox writer reads what is pending from the store.
-            Err((DeliveryError::Closed(_) | DeliveryError::TimedOut(_), _)) => return,
             Err((DeliveryError::Full(_), back)) => back,
+            // A restarted inbox writer reads what is pending from the store.
+            Ok(()) | Err((DeliveryError::Closed(_) | DeliveryError::TimedOut(_), _)) => return,
         };
         if inbox_writer.wait_for_room(SLOW_APPEND).await.is_err() {
             tracing::warn!("the inbox writer takes long; accepting waits for it");

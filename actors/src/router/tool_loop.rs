@@ -30,10 +30,10 @@ pub(super) fn accept_step(
         .map(|outcome, router: &mut Router, _| match outcome {
             Ok(None) => router.accept(accept),
             Ok(Some(accepted)) => {
-                let _ = accept.reply.send(Ok(accepted));
+                accept.reply.send(Ok(accepted)).ok();
             }
             Err(error) => {
-                let _ = accept.reply.send(Err(AcceptError::Store(error)));
+                accept.reply.send(Err(AcceptError::Store(error))).ok();
             }
         });
     ctx.spawn(answered);

@@ -14,7 +14,7 @@ use crate::{
         envelope::{PendingItem, RecordedReply, Sequence, StoredMessage},
         ids::{ContextId, MessageId},
     },
-    ports::{MessageStore, SendFuture, StoreError, StoreStats},
+    ports::{LoadedMessages, MessageStore, SendFuture, StoreError, StoreStats},
 };
 
 /// A message store in memory.
@@ -157,10 +157,7 @@ impl MessageStore for MemoryStore {
         Box::pin(ready(Ok(items.collect())))
     }
 
-    fn load(
-        &self,
-        messages: Vec<Sequence>,
-    ) -> SendFuture<Result<Vec<(Sequence, Arc<StoredMessage>)>, StoreError>> {
+    fn load(&self, messages: Vec<Sequence>) -> SendFuture<Result<LoadedMessages, StoreError>> {
         let state = self.state();
         let found = messages
             .into_iter()
@@ -219,11 +216,11 @@ impl MessageStore for MemoryStore {
     }
 
     fn stats(&self) -> SendFuture<Result<StoreStats, StoreError>> {
-        let state = self.state();
+        let held = self.state();
         let count = |items: usize| u64::try_from(items).unwrap_or(u64::MAX);
         let stats = StoreStats {
-            messages: count(state.messages.len()),
-            pending_inbox: count(state.pending().count()),
+            messages: count(held.messages.len()),
+            pending_inbox: count(held.pending().count()),
             size_bytes: 0,
         };
         Box::pin(ready(Ok(stats)))

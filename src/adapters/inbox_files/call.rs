@@ -52,7 +52,6 @@ struct Marking {
     call: Call,
     open: Arc<OpenFolder>,
     written: Vec<WrittenFile>,
-    failed: Mutex<Option<InboxError>>,
 }
 
 impl Call {
@@ -188,15 +187,14 @@ impl Marking {
         let open = match call.marks.current() {
             Ok(open) => open,
             Err(error) => {
-                let error = call.marks.error("", error);
-                return call.answer(Err(error));
+                not_marked(&call.marks.error("", error));
+                return call.answer(Ok(written));
             }
         };
         let marking = Arc::new(Self {
             call,
             open,
             written,
-            failed: Mutex::default(),
         });
         marking.queue(contexts);
     }
@@ -216,8 +214,7 @@ impl Marking {
     fn mark(self: Arc<Self>, context: &ContextId) {
         let name = mark_name(context);
         if let Err(source) = self.create_mark(&name, context) {
-            let error = self.call.marks.error(&name, source);
-            *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+            not_marked(&self.call.marks.error(&name, source));
         }
         if let Some(marking) = Arc::into_inner(self) {
             marking.finish();
@@ -230,18 +227,17 @@ impl Marking {
     }
 
     fn finish(self) {
-        let failed = self
-            .failed
-            .into_inner()
-            .unwrap_or_else(PoisonError::into_inner);
-        let synced = self.open.sync();
-        let outcome = match (failed, synced) {
-            (Some(error), _) => Err(error),
-            (None, Err(source)) => Err(self.call.marks.error("", source)),
-            (None, Ok(())) => Ok(self.written),
-        };
-        self.call.answer(outcome);
+        if let Err(source) = self.open.sync() {
+            not_marked(&self.call.marks.error("", source));
+        }
+        self.call.answer(Ok(self.written));
     }
+}
+
+/// A context without its mark costs room, nothing else: its next message is whole once more. The
+/// files are safe, and writing them again would bring back what the agent has consumed.
+fn not_marked(error: &InboxError) {
+    tracing::warn!(%error, "a context is not marked as seen");
 }
 
 fn unmade(folder: &Folder) -> InboxError {

@@ -2,6 +2,7 @@
 
 use actix_web::{
     HttpResponse, HttpResponseBuilder,
+    body::SizedStream,
     http::{StatusCode, header},
 };
 use bytes::Bytes;
@@ -32,12 +33,15 @@ impl Mailbox {
             Acknowledge::OpenClaw => facts.is_present_openclaw,
             Acknowledge::Never => false,
         };
+        let content = if acknowledges {
+            shared.answers.acknowledgement.clone()
+        } else {
+            String::new()
+        };
         Self {
             id: envelope.id.as_uuid(),
             created_s: envelope.received_at.timestamp(),
-            content: acknowledges
-                .then(|| shared.answers.acknowledgement.clone())
-                .unwrap_or_default(),
+            content,
             stream: facts.stream,
             include_usage: facts.include_usage,
         }
@@ -60,23 +64,6 @@ impl Mailbox {
         Box::new(move || answer.completion().to_events(include_usage).into())
     }
 
-    /// The backend's answer, as it comes.
-    pub(super) fn reply(
-        &self,
-        status: u16,
-        content_type: Option<String>,
-        body: RelayBody,
-    ) -> HttpResponse {
-        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
-        let content_type = content_type.unwrap_or_else(|| "application/json".to_owned());
-        if content_type.starts_with("text/event-stream") {
-            return events(status).streaming(body);
-        }
-        HttpResponse::build(status)
-            .content_type(content_type)
-            .streaming(body)
-    }
-
     fn completion(&self) -> Completion<'_> {
         Completion {
             id: self.id,
@@ -84,6 +71,24 @@ impl Mailbox {
             model: MAILBOX_MODEL,
             content: &self.content,
         }
+    }
+}
+
+/// The backend's answer, as it comes.
+pub(super) fn reply(status: u16, content_type: Option<String>, body: RelayBody) -> HttpResponse {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
+    let content_type = content_type.unwrap_or_else(|| "application/json".to_owned());
+    if content_type.starts_with("text/event-stream") {
+        return events(status).streaming(body);
+    }
+    let length = body
+        .known_length()
+        .and_then(|length| u64::try_from(length).ok());
+    let mut response = HttpResponse::build(status);
+    response.content_type(content_type);
+    match length {
+        Some(length) => response.body(SizedStream::new(length, body)),
+        None => response.streaming(body),
     }
 }
 
