@@ -47,8 +47,8 @@ fn set(name: &str, actions: &str) -> Result<(), String> {
     };
     let left: AtomicU64 = AtomicU64::new(passes);
     fail::cfg_callback(name, move || {
-        let passed = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1));
-        if passed.is_err() {
+        let over = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1));
+        if over.is_err() {
             std::process::abort();
         }
     })

@@ -18,7 +18,7 @@ pub struct BodyLimits {
 }
 
 /// Longest time for a whole body, whatever its progress.
-const WHOLE_BODY: Duration = Duration::from_secs(300);
+const WHOLE_BODY: Duration = Duration::from_mins(5);
 
 /// Largest buffer that is reserved on the word of a `Content-Length` alone, in bytes.
 const LARGEST_RESERVATION: usize = 256 << 10;

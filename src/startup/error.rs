@@ -35,8 +35,7 @@ impl StartError {
             Self::Store(OpenError::InUse { .. }) => 75,
             Self::Store(OpenError::NewerSchema { .. }) => 65,
             Self::Store(OpenError::OtherInbox { .. }) => 78,
-            Self::Store(_) => 74,
-            Self::Inbox(_) => 74,
+            Self::Store(_) | Self::Inbox(_) => 74,
             Self::Listen { .. } => 1,
         }
     }

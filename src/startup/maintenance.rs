@@ -13,7 +13,7 @@ use crate::{http::SharedState, settings::Settings};
 const SHORT_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Between two rounds of pruning.
-const PRUNE_INTERVAL: Duration = Duration::from_secs(600);
+const PRUNE_INTERVAL: Duration = Duration::from_mins(10);
 
 /// Messages pruned in one commit: small steps, so that accepting never waits long.
 const PRUNE_STEP: usize = 500;

@@ -12,7 +12,7 @@ use postroom_actors::{
     },
     inbox_writer::{InboxWriter, InboxWriterParts},
     lifecycle,
-    ports::{Clock, InboxStore, MessageStore},
+    ports::{Clock, InboxStore},
     router::{Router, RouterParts},
 };
 use tokio::sync::Semaphore;
@@ -132,7 +132,7 @@ impl PostRoom {
             router: self.router.clone(),
             inbox_writer: self.inbox_writer.clone(),
             backend_relay: self.backend_relay.clone(),
-            store: Arc::clone(&self.store) as Arc<dyn MessageStore>,
+            store: self.store.clone(),
             clock: Arc::clone(&self.clock),
             ids: Arc::new(UuidSource::default()),
             answers: answers(&settings.mailbox),

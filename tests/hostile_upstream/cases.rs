@@ -50,6 +50,7 @@ pub(crate) fn all() -> Vec<Case> {
     cases
 }
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn sound() -> Vec<Case> {
     vec![
         case(

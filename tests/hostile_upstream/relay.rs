@@ -65,7 +65,7 @@ fn rig_over(upstream: Rc<dyn Upstream>, backends: Vec<BackendConfig>) -> Rig {
     let settings = ForwardingSettings {
         main: backends.first().cloned().map(Arc::new),
         agents: vec![],
-        models_cache: Duration::from_secs(60),
+        models_cache: Duration::from_mins(1),
         keep_alive: Duration::from_millis(200),
     };
     let parts = BackendRelayParts {

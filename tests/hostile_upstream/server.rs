@@ -26,7 +26,7 @@ pub(crate) fn send(text: &str) -> Step {
     Step::Send(text.as_bytes().to_vec())
 }
 
-pub(crate) const FOREVER: Duration = Duration::from_secs(3600);
+pub(crate) const FOREVER: Duration = Duration::from_hours(1);
 
 /// A running backend; it ends with the test's runtime.
 pub(crate) struct HostileServer {

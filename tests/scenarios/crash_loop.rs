@@ -165,7 +165,7 @@ async fn send_until_broken(address: &str, name: &str, client: usize, promises: &
         let number = promises.sent.fetch_add(1, Ordering::Relaxed);
         let prompt = format!("{name}-{number}");
         // Some large, some in a context, some alone.
-        let filler = "x".repeat(if number % 7 == 0 { 60_000 } else { 20 });
+        let filler = "x".repeat(if number.is_multiple_of(7) { 60_000 } else { 20 });
         let fields = match client % 3 {
             0 => json!({"filler": filler}),
             _ => json!({"filler": filler, "channel": format!("c{}", number % 40)}),

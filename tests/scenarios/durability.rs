@@ -1,8 +1,10 @@
 //! P3: the sync comes before the answer.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::json;
+
+use tokio::time::Instant;
 
 use crate::support::{
     broker::{Broker, BrokerOptions},

@@ -1,9 +1,11 @@
 //! More than there is room for is refused quickly, and what was accepted is kept.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde_json::json;
+
+use tokio::time::Instant;
 
 use crate::support::{
     broker::{Broker, BrokerOptions},

@@ -1,9 +1,11 @@
 //! The relay never costs the message, and a backend's faults are never the client's.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use tokio::time::Instant;
 
 use crate::support::{
     backend::{ScriptedBackend, Step, completion, delta, json_answer, stream_end, stream_head},

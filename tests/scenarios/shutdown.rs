@@ -1,9 +1,11 @@
 //! How it stops.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::json;
+
+use tokio::time::Instant;
 
 use crate::support::{
     backend::{ScriptedBackend, Step, completion, json_answer},

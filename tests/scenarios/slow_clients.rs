@@ -1,10 +1,12 @@
 //! P9: clients that stall do not slow the others, and are hung up on in time.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde_json::json;
 use tokio::{io::AsyncWriteExt, net::TcpStream};
+
+use tokio::time::Instant;
 
 use crate::support::{
     broker::{Broker, BrokerOptions},

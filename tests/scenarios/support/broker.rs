@@ -159,6 +159,10 @@ impl Broker {
     }
 
     /// Its operator key.
+    #[expect(
+        clippy::unused_self,
+        reason = "callers need not know that all keys are one"
+    )]
     pub fn key(&self) -> &'static str {
         KEY
     }
@@ -250,30 +254,27 @@ fn command(folder: &Path, options: &BrokerOptions) -> Command {
     let inbox = inbox_of(folder).display().to_string();
     let mut command = wrapped(&options.wrapper);
     command.arg("serve");
-    match &options.toml {
-        Some(toml) => {
-            let path = folder.join("postroom.toml");
-            let head = format!("[server]\nport = 0\nkey = \"{KEY}\"\nworkers = 2\n");
-            std::fs::write(&path, head + &toml.replace("{inbox}", &inbox)).unwrap();
-            command
-                .arg("--config")
-                .arg(path)
-                .arg("--base-dir")
-                .arg(folder);
-        }
-        None => {
-            command.args([
-                "--host",
-                "127.0.0.1",
-                "--port",
-                "0",
-                "--key",
-                KEY,
-                "--worker",
-                "2",
-            ]);
-            command.args(["--inbox", &inbox]);
-        }
+    if let Some(toml) = &options.toml {
+        let path = folder.join("postroom.toml");
+        let head = format!("[server]\nport = 0\nkey = \"{KEY}\"\nworkers = 2\n");
+        std::fs::write(&path, head + &toml.replace("{inbox}", &inbox)).unwrap();
+        command
+            .arg("--config")
+            .arg(path)
+            .arg("--base-dir")
+            .arg(folder);
+    } else {
+        command.args([
+            "--host",
+            "127.0.0.1",
+            "--port",
+            "0",
+            "--key",
+            KEY,
+            "--worker",
+            "2",
+        ]);
+        command.args(["--inbox", &inbox]);
     }
     command
         .args(["--log-format", "json"])

@@ -49,6 +49,10 @@ impl Answer {
 }
 
 /// A chat request with one user message and further fields.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "callers write the fields in place"
+)]
 pub fn chat(prompt: &str, fields: Value) -> Value {
     let mut body = json!({
         "model": "local-agent",

@@ -152,12 +152,19 @@ fn what_is_kept_is_bounded() {
 }
 
 fn splits(body: &[u8], mut cuts: Vec<usize>) -> Vec<&[u8]> {
-    cuts.iter_mut().for_each(|cut| *cut %= body.len() + 1);
+    for cut in &mut cuts {
+        *cut %= body.len() + 1;
+    }
     cuts.extend([0, body.len()]);
     cuts.sort_unstable();
     cuts.windows(2)
         .map(|pair| &body[pair[0]..pair[1]])
         .collect()
+}
+
+/// One event whose text is this JSON string.
+fn delta(text: &str) -> String {
+    format!("data: {{\"choices\":[{{\"delta\":{{\"content\":{text}}}}}]}}\n\n")
 }
 
 proptest! {
@@ -170,7 +177,7 @@ proptest! {
         let mut stream = String::from(": comment\n\n");
         for part in &parts {
             let text = serde_json::to_string(part).unwrap();
-            stream += &format!("data: {{\"choices\":[{{\"delta\":{{\"content\":{text}}}}}]}}\n\n");
+            stream.push_str(&delta(&text));
         }
         stream += "data: [DONE]\n\n";
         let stream = stream.replace('\n', ending);
