@@ -163,7 +163,7 @@ fn splits(body: &[u8], mut cuts: Vec<usize>) -> Vec<&[u8]> {
 }
 
 /// One event whose text is this JSON string.
-fn delta(text: &str) -> String {
+fn event_of(text: &str) -> String {
     format!("data: {{\"choices\":[{{\"delta\":{{\"content\":{text}}}}}]}}\n\n")
 }
 
@@ -177,7 +177,7 @@ proptest! {
         let mut stream = String::from(": comment\n\n");
         for part in &parts {
             let text = serde_json::to_string(part).unwrap();
-            stream.push_str(&delta(&text));
+            stream.push_str(&event_of(&text));
         }
         stream += "data: [DONE]\n\n";
         let stream = stream.replace('\n', ending);
