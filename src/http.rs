@@ -65,7 +65,8 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .default_service(web::to(unknown_path));
 }
 
-async fn unknown_path(request: HttpRequest) -> ApiError {
+async fn unknown_path(request: HttpRequest, payload: web::Payload) -> ApiError {
+    body::cut_upload(request.headers(), payload);
     ApiError::unknown_path(request.path())
 }
 
@@ -77,8 +78,10 @@ trait OneVerb {
 
 impl OneVerb for actix_web::Resource {
     fn else_405(self, allowed: &'static str) -> Self {
-        self.default_service(web::to(move || async move {
+        let refuse = move |request: HttpRequest, payload: web::Payload| async move {
+            body::cut_upload(request.headers(), payload);
             ApiError::method_not_allowed(allowed)
-        }))
+        };
+        self.default_service(web::to(refuse))
     }
 }

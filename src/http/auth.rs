@@ -24,7 +24,7 @@ use postroom_actors::ports::Clock;
 
 use self::attempts::{Attempts, Verdict};
 pub use self::keys::{Caller, Keys};
-use super::{SharedState, error::ApiError};
+use super::{SharedState, body, error::ApiError};
 use crate::settings::Role;
 
 /// Paths that tell nothing worth a key: probes of whoever runs the machine.
@@ -101,15 +101,21 @@ async fn refuse(verdict: Verdict) -> Result<Caller, ApiError> {
 /// # Errors
 /// 401 and 429 as [`ApiError`].
 pub async fn check(
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     if !OPEN_PATHS.contains(&request.path())
         && let Some(state) = request.app_data::<web::Data<SharedState>>()
     {
         let state = web::Data::clone(state);
-        let caller = state.door.let_in(&request).await?;
-        request.extensions_mut().insert(caller);
+        match state.door.let_in(&request).await {
+            Ok(caller) => request.extensions_mut().insert(caller),
+            Err(refused) => {
+                let payload = request.take_payload();
+                body::cut_upload(request.headers(), payload);
+                return Err(refused.into());
+            }
+        };
     }
     next.call(request).await
 }

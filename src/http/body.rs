@@ -1,8 +1,12 @@
 //! Reads request bodies, bounded in size and in time. actix-web bounds neither as we need it.
 
-use std::{pin::pin, time::Duration};
+use std::time::Duration;
 
-use actix_web::{HttpRequest, http::header, web::Payload};
+use actix_web::{
+    HttpRequest,
+    http::header::{self, HeaderMap},
+    web::Payload,
+};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 
@@ -23,14 +27,42 @@ const WHOLE_BODY: Duration = Duration::from_mins(5);
 /// Largest buffer that is reserved on the word of a `Content-Length` alone, in bytes.
 const LARGEST_RESERVATION: usize = 256 << 10;
 
-/// Reads the whole body.
+/// How long the rest of a refused body is left in the connection; by then it is closed.
+const HELD: Duration = Duration::from_secs(3);
+
+/// Cuts the upload of a body that nobody reads.
+///
+/// actix-web reads a chunked body that was dropped to its end, however far that is. One that is
+/// still held when the answer goes out makes it close the connection instead.
+pub fn cut_upload(headers: &HeaderMap, payload: impl Sized + 'static) {
+    if headers.contains_key(header::TRANSFER_ENCODING) {
+        actix_web::rt::spawn(async move {
+            tokio::time::sleep(HELD).await;
+            drop(payload);
+        });
+    }
+}
+
+/// Reads the whole body. What is refused is not read any further.
 ///
 /// # Errors
 /// 413 over the limit, before anything is read where `Content-Length` says so; 408 where it stops
 /// coming in; 415 where it is compressed; 400 where it breaks off.
 pub async fn read(
     request: &HttpRequest,
-    payload: Payload,
+    mut payload: Payload,
+    limits: BodyLimits,
+) -> Result<Bytes, ApiError> {
+    let body = read_within(request, &mut payload, limits).await;
+    if body.is_err() {
+        cut_upload(request.headers(), payload);
+    }
+    body
+}
+
+async fn read_within(
+    request: &HttpRequest,
+    payload: &mut Payload,
     limits: BodyLimits,
 ) -> Result<Bytes, ApiError> {
     refuse_encoded(request)?;
@@ -47,11 +79,10 @@ pub async fn read(
 }
 
 async fn collect(
-    payload: Payload,
+    payload: &mut Payload,
     announced: usize,
     limits: BodyLimits,
 ) -> Result<Bytes, ApiError> {
-    let mut payload = pin!(payload);
     let mut first: Option<Bytes> = None;
     let mut rest = BytesMut::new();
     loop {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::support::{
-    broker::{Broker, BrokerOptions},
+    broker::{Broker, BrokerOptions, KEY},
     client::chat,
     raw,
 };
@@ -98,6 +98,26 @@ async fn a_body_over_the_limit_is_cut_at_once() {
     );
     assert_eq!(broker.inbox_items().len(), 0);
     assert!(broker.peak_memory_bytes() < 150 << 20);
+}
+
+#[actix_web::test]
+async fn an_upload_without_a_key_or_a_place_to_go_is_cut() {
+    let broker = Broker::start(BrokerOptions::default()).await;
+    let chunk = [b"100000\r\n", vec![b' '; 1 << 20].as_slice(), b"\r\n"].concat();
+    for (path, key) in [
+        ("/v1/chat/completions", "wrong"),
+        ("/nowhere", KEY),
+        ("/health", KEY),
+    ] {
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\nTransfer-Encoding: chunked\r\n\r\n"
+        );
+        let answer = raw::exchange(&broker, &[head.as_bytes(), &chunk].concat(), SILENCE).await;
+        assert!(
+            answer.closed && matches!(answer.status(), 401 | 404 | 405),
+            "{path}: {answer:?}"
+        );
+    }
 }
 
 #[actix_web::test]

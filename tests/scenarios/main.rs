@@ -1,11 +1,10 @@
 //! Scenarios through the real binary: what a user would see, over HTTP, signals and files.
 
 #![expect(
+    unreachable_pub,
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    clippy::as_conversions,
     clippy::let_underscore_must_use,
     reason = "a test that fails says so by a panic"
 )]
