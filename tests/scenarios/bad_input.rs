@@ -8,6 +8,7 @@ use crate::support::{
     broker::{Broker, BrokerOptions, KEY},
     client::chat,
     raw,
+    wait::until,
 };
 
 const SILENCE: Duration = Duration::from_secs(3);
@@ -41,12 +42,14 @@ async fn what_is_not_json_is_refused_with_a_place_and_without_an_echo() {
         assert!(!answer.text.contains("secret-word"));
     }
     assert_eq!(broker.inbox_items().len(), 0);
-    let logged = broker
-        .log_lines()
-        .into_iter()
-        .filter(|line| line.contains("invalid_json"))
-        .count();
-    assert_eq!(logged, 11);
+    let logged = || {
+        let lines = broker.log_lines();
+        lines
+            .iter()
+            .filter(|line| line.contains("invalid_json"))
+            .count()
+    };
+    until("a log line for each", logged, |count| *count == 11).await;
 }
 
 #[actix_web::test]

@@ -213,6 +213,7 @@ fn is_temp_name(name: &str) -> bool {
 }
 
 /// The failure that a test asks for: a full disk.
+#[cfg(feature = "failpoints")]
 fn injected() -> io::Error {
     io::Error::from(io::ErrorKind::StorageFull)
 }
