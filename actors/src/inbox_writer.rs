@@ -17,7 +17,10 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use actix::{Actor, AsyncContext, Context, Handler, Message, ResponseFuture, SpawnHandle};
 use chrono::TimeDelta;
-use tokio::sync::oneshot;
+use tokio::{
+    sync::{oneshot, watch},
+    time::Instant,
+};
 
 use crate::{
     delivery::{Depth, Mailbox},
@@ -75,6 +78,8 @@ pub struct InboxWriterParts {
     pub clock: Arc<dyn Clock>,
     /// The inbox writer's own count of waiting messages.
     pub depth: Depth,
+    /// Told when the writer falls behind, and when it has caught up.
+    pub is_behind: watch::Sender<bool>,
 }
 
 /// The inbox writer actor.
@@ -84,6 +89,7 @@ pub struct InboxWriter {
     cached: HashMap<Sequence, Arc<StoredMessage>>,
     cached_bytes: usize,
     writes_in_flight: usize,
+    last_write: Option<Instant>,
     timer: Option<SpawnHandle>,
     failures_in_a_row: u32,
     alone_next: usize,
@@ -96,6 +102,14 @@ const MAX_FILES_PER_WRITE: usize = 64;
 
 /// Write calls at once; more would only wait for the same disk.
 const MAX_WRITES_IN_FLIGHT: usize = 2;
+
+/// Between the starts of two write calls, as long as one call can take all that is due. A lone
+/// message is written at once; under load, files share the syncs of their folder.
+const PACE: Duration = Duration::from_millis(10);
+
+/// Messages that may wait for a busy disk before accepting is slowed to its speed. Half a second's
+/// work, so that files never lag far behind answers.
+const BEHIND: usize = 4096;
 
 /// Bodies kept in memory while they wait, in bytes.
 const MAX_CACHED_BYTES: usize = 16 << 20;
@@ -112,6 +126,7 @@ impl InboxWriter {
             cached: HashMap::new(),
             cached_bytes: 0,
             writes_in_flight: 0,
+            last_write: None,
             timer: None,
             failures_in_a_row: 0,
             alone_next: 0,
@@ -122,7 +137,7 @@ impl InboxWriter {
 
     /// Starts writing what is due, as far as writes are free, and sets the timer for the rest.
     fn write_due(&mut self, ctx: &mut Context<Self>) {
-        while self.writes_in_flight < MAX_WRITES_IN_FLIGHT {
+        while self.writes_in_flight < MAX_WRITES_IN_FLIGHT && self.pause().is_none() {
             let due = self.take_due();
             if due.is_empty() {
                 break;
@@ -131,6 +146,13 @@ impl InboxWriter {
         }
         self.set_timer(ctx);
         self.report();
+    }
+
+    /// How long the next write call is held back.
+    fn pause(&self) -> Option<Duration> {
+        let next = self.last_write?.checked_add(PACE)?;
+        let pause = next.saturating_duration_since(Instant::now());
+        (!pause.is_zero() && self.batcher.len() < MAX_FILES_PER_WRITE).then_some(pause)
     }
 
     /// What the next write call is given. After a failure the lanes of the failed call go one by
@@ -150,6 +172,7 @@ impl InboxWriter {
 
     fn start_write(&mut self, due: Vec<DueLane>, ctx: &mut Context<Self>) {
         self.writes_in_flight += 1;
+        self.last_write = Some(Instant::now());
         let mut in_memory = HashMap::new();
         for due in due.iter().flat_map(|lane| &lane.files).flatten() {
             if let Some(message) = self.take_cached(due.item.sequence) {
@@ -169,10 +192,11 @@ impl InboxWriter {
         let Some(due) = self.batcher.next_due() else {
             return;
         };
-        let wait = due
+        let until_due = due
             .signed_duration_since(self.parts.clock.now())
             .to_std()
             .unwrap_or_default();
+        let wait = until_due.max(self.pause().unwrap_or_default());
         // A millisecond more, since timers may fire up to one early.
         let wait = wait + Duration::from_millis(1);
         self.timer = Some(ctx.run_later(wait, |writer, ctx| {
@@ -197,6 +221,12 @@ impl InboxWriter {
 
     fn report(&mut self) {
         metrics::gauge!("postroom_inbox_pending").set(count(self.batcher.len()));
+        // A folder that refuses must not slow accepting: then the store alone keeps the messages.
+        let is_behind = self.batcher.len() >= BEHIND
+            && self.writes_in_flight >= MAX_WRITES_IN_FLIGHT
+            && self.failures_in_a_row == 0;
+        let told = |known: &mut bool| std::mem::replace(known, is_behind) != is_behind;
+        self.parts.is_behind.send_if_modified(told);
         if self.batcher.is_empty() {
             for drained in self.drained.drain(..) {
                 // Whoever asked may have stopped waiting.

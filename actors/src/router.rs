@@ -18,7 +18,7 @@ use actix::{Actor, Context, Handler, Message};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use thiserror::Error;
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 
 use self::commits::Commit;
 use crate::{
@@ -101,6 +101,8 @@ pub struct RouterParts {
     pub inbox_writer: Mailbox<InboxWriter>,
     /// The router's own count of waiting messages.
     pub depth: Depth,
+    /// Whether the inbox writer has fallen behind.
+    pub inbox_is_behind: watch::Receiver<bool>,
     /// Messages that may be on their way at once: the permits of the door.
     pub in_flight: usize,
 }
@@ -109,7 +111,11 @@ impl Router {
     /// A router, and the task that follows its commits. Call it on the arbiter that runs it.
     pub fn new(parts: RouterParts) -> Self {
         let (commits, queue) = mpsc::channel(parts.in_flight.max(1));
-        actix_rt::spawn(commits::follow(queue, parts.inbox_writer));
+        let inbox = commits::Inbox {
+            writer: parts.inbox_writer,
+            is_behind: parts.inbox_is_behind,
+        };
+        actix_rt::spawn(commits::follow(queue, inbox));
         Self {
             compaction: parts.compaction,
             store: parts.store,

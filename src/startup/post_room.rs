@@ -15,7 +15,7 @@ use postroom_actors::{
     ports::{Clock, InboxStore},
     router::{Router, RouterParts},
 };
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use super::{StartError, backends};
 use crate::{
@@ -43,6 +43,7 @@ pub struct PostRoom {
     pub inbox_writer: Mailbox<InboxWriter>,
     /// Admits relays.
     pub backend_relay: Mailbox<BackendRelay>,
+    inbox_is_behind: watch::Sender<bool>,
     clock: Arc<dyn Clock>,
 }
 
@@ -56,6 +57,7 @@ impl PostRoom {
             router: Mailbox::new("router"),
             inbox_writer: Mailbox::new("inbox_writer"),
             backend_relay: Mailbox::new("backend_relay"),
+            inbox_is_behind: watch::Sender::new(false),
             clock,
         };
         post_room.start_router(settings, inbox.clone());
@@ -71,6 +73,7 @@ impl PostRoom {
             inbox,
             inbox_writer: self.inbox_writer.clone(),
             depth: self.router.depth(),
+            inbox_is_behind: self.inbox_is_behind.subscribe(),
             in_flight: settings.limits.in_flight,
         };
         self.keep_running(&self.router, move || Router::new(parts.clone()));
@@ -85,6 +88,7 @@ impl PostRoom {
             router: self.router.clone(),
             clock: Arc::clone(&self.clock),
             depth: self.inbox_writer.depth(),
+            is_behind: self.inbox_is_behind.clone(),
         };
         self.keep_running(&self.inbox_writer, move || InboxWriter::new(parts.clone()));
     }

@@ -77,6 +77,7 @@ async fn open_office(backends: Vec<BackendConfig>) -> Office {
         router: Mailbox::new("router"),
         clock: clock.clone(),
         depth: inbox_writer.depth(),
+        is_behind: tokio::sync::watch::Sender::new(false),
     });
     inbox_writer.connect(writer.start());
     inbox_writer

@@ -27,6 +27,7 @@ async fn desk(window_ms: u64, store: Arc<MemoryStore>) -> Desk {
         router: Mailbox::new("router"),
         clock: Arc::new(TokioClock::start()),
         depth: writer.depth(),
+        is_behind: watch::Sender::new(false),
     });
     writer.connect(actor.start());
     writer.ask(GetStatus, Duration::from_secs(1)).await.unwrap();

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 
 use super::{AcceptError, Accepted};
 use crate::{
@@ -20,6 +20,27 @@ pub(super) struct Commit {
     pub(super) permit: OwnedSemaphorePermit,
 }
 
+/// The way to the inbox.
+pub(super) struct Inbox {
+    pub(super) writer: Mailbox<InboxWriter>,
+    pub(super) is_behind: watch::Receiver<bool>,
+}
+
+impl Inbox {
+    /// Waits while the inbox writer is behind, a bounded time: that slows the next answers to the
+    /// speed of the disk.
+    async fn catch_up(&mut self) {
+        if *self.is_behind.borrow() {
+            let caught_up = self.is_behind.wait_for(|is_behind| !is_behind);
+            // Too late is no failure: the message is kept, its file comes later.
+            tokio::time::timeout(LONGEST_HOLD, caught_up).await.ok();
+        }
+    }
+}
+
+/// How long one answer is held back at most by an inbox that is behind.
+const LONGEST_HOLD: Duration = Duration::from_millis(250);
+
 /// How long the inbox writer may take for one append before we say so in the log.
 const SLOW_APPEND: Duration = Duration::from_secs(5);
 
@@ -27,7 +48,7 @@ const SLOW_APPEND: Duration = Duration::from_secs(5);
 ///
 /// The store commits in the order of the calls, so waiting for one receipt after the other costs
 /// nothing. A slow inbox writer slows this task, and with it the accepting: that is meant.
-pub(super) async fn follow(mut queue: mpsc::Receiver<Commit>, inbox_writer: Mailbox<InboxWriter>) {
+pub(super) async fn follow(mut queue: mpsc::Receiver<Commit>, mut inbox: Inbox) {
     while let Some(Commit {
         receipt,
         message,
@@ -45,7 +66,8 @@ pub(super) async fn follow(mut queue: mpsc::Receiver<Commit>, inbox_writer: Mail
                     }))
                     .ok();
                 drop(permit);
-                append(&inbox_writer, sequence, message).await;
+                inbox.catch_up().await;
+                append(&inbox.writer, sequence, message).await;
             }
             Err(error) => {
                 reply.send(Err(AcceptError::Store(error))).ok();

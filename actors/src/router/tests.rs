@@ -24,6 +24,7 @@ fn start(compaction: Compaction) -> Post {
         Arc::new(MemoryInbox::default()),
     );
     let router = Mailbox::new("router");
+    let is_behind = watch::Sender::new(false);
     let inbox_writer = Mailbox::new("inbox_writer");
     let writer = InboxWriter::new(InboxWriterParts {
         batch_window: Duration::ZERO,
@@ -33,6 +34,7 @@ fn start(compaction: Compaction) -> Post {
         router: router.clone(),
         clock: Arc::new(TokioClock::start()),
         depth: inbox_writer.depth(),
+        is_behind: is_behind.clone(),
     });
     inbox_writer.connect(writer.start());
     let context = Context::new();
@@ -42,6 +44,7 @@ fn start(compaction: Compaction) -> Post {
         inbox: inbox.clone(),
         inbox_writer,
         depth: router.depth(),
+        inbox_is_behind: is_behind.subscribe(),
         in_flight: 16,
     })));
     Post {

@@ -1,5 +1,6 @@
 //! Faults that a test asks for. Without the feature `failpoints` they do not exist.
 
+#[cfg(feature = "failpoints")]
 use rusqlite::{Error, ffi};
 
 /// Fails as a commit on a full or broken disk would, when a test has asked for it.

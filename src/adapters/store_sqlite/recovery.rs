@@ -17,7 +17,7 @@ use super::{
     changes::{Change, Ledger, apply, undo_unacknowledged},
     failpoints, metrics,
     schema::{self, PAGE_BYTES},
-    writer::Committer,
+    writer::{Committer, Durability},
 };
 
 /// How often a store in trouble finds out whether it can write again.
@@ -107,6 +107,10 @@ impl Committer {
             None => self.reopen()?,
         };
         let connection = self.connection.insert(connection);
+        if is_new {
+            self.durability = Durability::Synced;
+        }
+        self.durability.choose(connection, true)?;
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         if is_new {
             undo_unacknowledged(&transaction, ledger.next)?;

@@ -165,6 +165,7 @@ impl Writer {
         let mut committer = Committer {
             connection: Some(self.connection),
             ledger,
+            durability: Durability::Synced,
             log_pages,
             checkpoint_at: 0,
             probe_at: Instant::now(),
@@ -196,6 +197,8 @@ pub(super) struct Committer {
     /// `None` after a fault, until the database could be opened anew.
     pub(super) connection: Option<Connection>,
     pub(super) ledger: Ledger,
+    /// Whether the connection syncs its commits.
+    pub(super) durability: Durability,
     /// Pages in the log, as of the last commit; 0 once they are all in the database.
     pub(super) log_pages: Arc<AtomicU64>,
     /// The log is copied when it has this many pages.
@@ -209,6 +212,35 @@ pub(super) struct Committer {
     pub(super) limits: StoreLimits,
     waiting: Arc<Waiting>,
     entries: Receiver<Entry>,
+}
+
+/// Whether a connection syncs its commits before it is done with them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Durability {
+    /// `synchronous = FULL`, as a connection is opened.
+    Synced,
+    /// `synchronous = NORMAL`: the next synced commit takes this one along.
+    Kept,
+}
+
+impl Durability {
+    /// Sets the connection to what the next group needs.
+    pub(super) fn choose(
+        &mut self,
+        connection: &Connection,
+        needs_sync: bool,
+    ) -> rusqlite::Result<()> {
+        let (wanted, setting) = if needs_sync {
+            (Self::Synced, "FULL")
+        } else {
+            (Self::Kept, "NORMAL")
+        };
+        if *self != wanted {
+            connection.pragma_update(None, "synchronous", setting)?;
+            *self = wanted;
+        }
+        Ok(())
+    }
 }
 
 impl Committer {
@@ -291,6 +323,10 @@ impl Committer {
             .ok_or(rusqlite::Error::InvalidQuery)?;
         let now = self.clock.now();
         let mut ledger = self.ledger;
+        self.durability.choose(
+            connection,
+            group.iter().any(|entry| entry.change.needs_sync()),
+        )?;
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         fail::fail_point!("store::before_insert");
         let answers = group
