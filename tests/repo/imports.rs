@@ -2,7 +2,7 @@
 
 /// A piece of code: a name, `::`, or one other character.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Token {
+pub(crate) enum Token {
     /// An identifier or keyword.
     Name(String),
     /// `::`
@@ -12,7 +12,7 @@ pub enum Token {
 }
 
 /// What is compiled into the program: the text without its `#[cfg(test)]` modules.
-pub fn production(text: &str) -> String {
+pub(crate) fn production(text: &str) -> String {
     let lines: Vec<&str> = text.lines().collect();
     let mut kept = Vec::new();
     let mut lines = lines.iter().peekable();
@@ -34,7 +34,7 @@ pub fn production(text: &str) -> String {
 }
 
 /// The tokens of a source text; comments are left out, literals become one character.
-pub fn tokens(text: &str) -> Vec<Token> {
+pub(crate) fn tokens(text: &str) -> Vec<Token> {
     let mut found = Vec::new();
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
@@ -57,7 +57,7 @@ pub fn tokens(text: &str) -> Vec<Token> {
 }
 
 /// Every path that a module names, relative ones resolved against `module` (`crate::http::auth`).
-pub fn paths(module: &str, text: &str) -> Vec<String> {
+pub(crate) fn paths(module: &str, text: &str) -> Vec<String> {
     let tokens = tokens(&production(text));
     let mut found = Vec::new();
     let mut at = 0;
@@ -83,7 +83,7 @@ pub fn paths(module: &str, text: &str) -> Vec<String> {
 }
 
 /// The module that a file of a package is, by its path below `src/`.
-pub fn module_of(below_src: &str) -> String {
+pub(crate) fn module_of(below_src: &str) -> String {
     let name = below_src.trim_end_matches(".rs").replace('/', "::");
     match name.as_str() {
         "lib" | "main" => "crate".to_owned(),

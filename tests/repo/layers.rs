@@ -3,11 +3,11 @@
 use super::imports::{Token, module_of, paths, production, tokens};
 
 /// The names of the crates that a source file could name.
-pub struct Crates(Vec<String>);
+pub(crate) struct Crates(Vec<String>);
 
 impl Crates {
     /// Those of the root manifest's `[workspace.dependencies]`, and the standard library.
-    pub fn of(manifest: &str) -> Self {
+    pub(crate) fn of(manifest: &str) -> Self {
         let dependencies = manifest
             .lines()
             .skip_while(|line| *line != "[workspace.dependencies]")
@@ -167,7 +167,7 @@ const LAYERS: [Layer; 9] = [
 ];
 
 /// The imports of a source file that its layer may not have.
-pub fn problems(path: &str, text: &str, crates: &Crates) -> Vec<String> {
+pub(crate) fn problems(path: &str, text: &str, crates: &Crates) -> Vec<String> {
     let Some((_, below)) = path.split_once("src/") else {
         return Vec::new();
     };
@@ -211,7 +211,7 @@ fn is_below(name: &str, path: &str) -> bool {
 }
 
 /// Where the rules of the broker look at a clock or wait.
-pub fn impure(path: &str, text: &str) -> Vec<String> {
+pub(crate) fn impure(path: &str, text: &str) -> Vec<String> {
     if !path.starts_with("actors/src/domain") {
         return Vec::new();
     }

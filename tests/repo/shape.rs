@@ -9,7 +9,7 @@ use super::{
 const LONGEST: usize = 400;
 
 /// What is wrong with a Rust file as a file.
-pub fn problems(path: &str, text: &str) -> Vec<String> {
+pub(crate) fn problems(path: &str, text: &str) -> Vec<String> {
     let mut problems = Vec::new();
     if path == "mod.rs" || path.ends_with("/mod.rs") {
         problems.push(format!(

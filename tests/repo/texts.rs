@@ -19,7 +19,7 @@ const FORBIDDEN: [(&str, &str); 11] = [
 ];
 
 /// The lines of a text file that should not be there.
-pub fn problems(path: &str, text: &str) -> Vec<String> {
+pub(crate) fn problems(path: &str, text: &str) -> Vec<String> {
     // Cargo itself writes where a package comes from.
     let is_cargos_own = |line: &str| path == "Cargo.lock" && line.starts_with("source = ");
     let mut problems = Vec::new();
@@ -49,7 +49,7 @@ fn says(line: &str, words: &str) -> bool {
 }
 
 /// What is wrong with a skill's page.
-pub fn skill_problems(path: &str, folder: &str, text: &str) -> Vec<String> {
+pub(crate) fn skill_problems(path: &str, folder: &str, text: &str) -> Vec<String> {
     let Some((front, _)) = text
         .strip_prefix("---\n")
         .and_then(|rest| rest.split_once("\n---\n"))
@@ -74,7 +74,7 @@ pub fn skill_problems(path: &str, folder: &str, text: &str) -> Vec<String> {
 }
 
 /// The relative links of a page that lead nowhere.
-pub fn broken_links(path: &str, text: &str, exists: impl Fn(&str) -> bool) -> Vec<String> {
+pub(crate) fn broken_links(path: &str, text: &str, exists: impl Fn(&str) -> bool) -> Vec<String> {
     let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
     links(text)
         .into_iter()

@@ -6,11 +6,11 @@ use std::{
 };
 
 /// A text file.
-pub struct File {
+pub(crate) struct File {
     /// From the root of the repository, with `/`.
-    pub path: String,
+    pub(crate) path: String,
     /// What it says.
-    pub text: String,
+    pub(crate) text: String,
 }
 
 /// Folders that hold nothing of ours.
@@ -23,7 +23,7 @@ const SKIPPED: [&str; 5] = [
 ];
 
 /// Every text file.
-pub fn texts() -> Vec<File> {
+pub(crate) fn texts() -> Vec<File> {
     let mut files = Vec::new();
     walk(&root(), &mut files);
     files.sort_by(|one, other| one.path.cmp(&other.path));
@@ -32,12 +32,12 @@ pub fn texts() -> Vec<File> {
 }
 
 /// Every Rust file.
-pub fn rust_files() -> Vec<File> {
+pub(crate) fn rust_files() -> Vec<File> {
     only(|path| has_extension(path, "rs"))
 }
 
 /// The sources of both packages, without their tests.
-pub fn sources() -> Vec<File> {
+pub(crate) fn sources() -> Vec<File> {
     only(|path| {
         (path.starts_with("src/") || path.starts_with("actors/src/"))
             && has_extension(path, "rs")
@@ -46,7 +46,7 @@ pub fn sources() -> Vec<File> {
 }
 
 /// The pages that people read.
-pub fn pages() -> Vec<File> {
+pub(crate) fn pages() -> Vec<File> {
     only(|path| {
         let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
         let read_by_people = folder.is_empty()
@@ -58,12 +58,12 @@ pub fn pages() -> Vec<File> {
 }
 
 /// Whether a path names a file that only tests compile.
-pub fn is_test_file(path: &str) -> bool {
+pub(crate) fn is_test_file(path: &str) -> bool {
     path.ends_with("/tests.rs") || path.contains("/tests/")
 }
 
 /// The names of the folders in a folder.
-pub fn folders_in(folder: &str) -> Vec<String> {
+pub(crate) fn folders_in(folder: &str) -> Vec<String> {
     entries(&root().join(folder))
         .into_iter()
         .filter(|path| path.is_dir())
@@ -72,17 +72,17 @@ pub fn folders_in(folder: &str) -> Vec<String> {
 }
 
 /// A file that must be there.
-pub fn read(path: &str) -> String {
+pub(crate) fn read(path: &str) -> String {
     try_read(path).unwrap_or_else(|| panic!("`{path}` cannot be read"))
 }
 
 /// A file that may be missing.
-pub fn try_read(path: &str) -> Option<String> {
+pub(crate) fn try_read(path: &str) -> Option<String> {
     fs::read_to_string(root().join(path)).ok()
 }
 
 /// Whether there is a file or folder of this path.
-pub fn exists(path: &str) -> bool {
+pub(crate) fn exists(path: &str) -> bool {
     root().join(path).exists()
 }
 

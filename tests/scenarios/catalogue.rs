@@ -6,10 +6,11 @@ mod json_rows;
 mod rows;
 mod target_rows;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use self::rows::Row;
 use crate::support::{

@@ -7,7 +7,7 @@ use crate::support::broker::{Broker, KEY};
 const FORGED: &str = "2026-01-01T00:00:00Z ERROR an operator logged in";
 
 /// Each in front of a small body that would be accepted.
-pub fn rows(broker: &Broker) -> Vec<Row> {
+pub(crate) fn rows(broker: &Broker) -> Vec<Row> {
     let mut rows = shapes(broker);
     rows.extend(credentials(broker));
     rows.extend(agents(broker));

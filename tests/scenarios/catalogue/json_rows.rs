@@ -4,12 +4,12 @@ use super::rows::{Row, framed, post};
 use crate::support::broker::Broker;
 
 /// A number that no machine type holds.
-pub fn long_number() -> String {
+pub(crate) fn long_number() -> String {
     "1234567890".repeat(40)
 }
 
 /// Each as the body of a chat request.
-pub fn rows(broker: &Broker) -> Vec<Row> {
+pub(crate) fn rows(broker: &Broker) -> Vec<Row> {
     let mut rows = refused(broker);
     rows.extend(accepted(broker));
     rows.extend(framing(broker));
@@ -93,130 +93,77 @@ fn accepted(broker: &Broker) -> Vec<Row> {
 }
 
 fn framing(broker: &Broker) -> Vec<Row> {
-    let chunked = "Transfer-Encoding: chunked\r\n";
-    let bytes = |count: usize| b"1\r\n1\r\n".repeat(count);
-    let tiny = [bytes(20_000), b"0\r\n\r\n".to_vec()].concat();
-    let extension = |size: usize| format!("2;x={}\r\n{{}}\r\n0\r\n\r\n", "y".repeat(size));
-    vec![
-        Row::answered(
-            "20 000 chunks of a byte",
-            framed(broker, chunked, tiny),
-            200,
-        )
-        .and_kept(),
-        Row::closed(
-            "a chunk size beyond 64 bits",
-            framed(broker, chunked, "ffffffffffffffff1\r\n{}"),
-            400,
-        ),
+    let mut rows = chunks(broker);
+    rows.extend(lengths(broker));
+    rows
+}
+
+fn chunks(broker: &Broker) -> Vec<Row> {
+    let chunked = |rest: &str| framed(broker, "Transfer-Encoding: chunked\r\n", rest);
+    let extension =
+        |size: usize| chunked(&format!("2;x={}\r\n{{}}\r\n0\r\n\r\n", "y".repeat(size)));
+    let tiny = format!("{}0\r\n\r\n", "1\r\n1\r\n".repeat(20_000));
+    let mut rows: Vec<Row> = [
+        ("a chunk size beyond 64 bits", "ffffffffffffffff1\r\n{}"),
+        ("a chunk size that is no number", "zz\r\n{}\r\n0\r\n\r\n"),
+        ("a negative chunk size", "-2\r\n{}\r\n0\r\n\r\n"),
+        ("a chunk longer than it says", "1\r\n{}\r\n0\r\n\r\n"),
+    ]
+    .into_iter()
+    .map(|(name, rest)| Row::closed(name, chunked(rest), 400))
+    .collect();
+    rows.extend([
+        Row::answered("20 000 chunks of a byte", chunked(&tiny), 200).and_kept(),
+        Row::answered("a short chunk extension", extension(10), 200).and_kept(),
+        Row::answered("a chunk extension of 100 KB", extension(100_000), 200).and_kept(),
         // Known gap: unlike one with a length, a chunked body that stalls is not hung up on.
         Row::answered(
             "a chunk size of the largest number",
-            framed(broker, chunked, "ffffffffffffffff\r\n{}"),
+            chunked("ffffffffffffffff\r\n{}"),
             408,
         ),
-        Row::closed(
-            "a chunk size that is no number",
-            framed(broker, chunked, "zz\r\n{}\r\n0\r\n\r\n"),
-            400,
-        ),
-        Row::closed(
-            "a negative chunk size",
-            framed(broker, chunked, "-2\r\n{}\r\n0\r\n\r\n"),
-            400,
-        ),
-        Row::closed(
-            "a chunk longer than it says",
-            framed(broker, chunked, "1\r\n{}\r\n0\r\n\r\n"),
-            400,
-        ),
-        Row::answered(
-            "a short chunk extension",
-            framed(broker, chunked, extension(10)),
-            200,
-        )
-        .and_kept(),
-        Row::answered(
-            "a chunk extension of 100 KB",
-            framed(broker, chunked, extension(100_000)),
-            200,
-        )
-        .and_kept(),
-        Row::closed_after(
-            "a length that is too small",
-            framed(broker, "Content-Length: 2\r\n", "{} GET"),
-            200,
-            2,
-        )
-        .and_kept(),
-        Row::closed(
+    ]);
+    rows
+}
+
+fn lengths(broker: &Broker) -> Vec<Row> {
+    let mut rows: Vec<Row> = [
+        (
             "a length and chunks",
-            framed(
-                broker,
-                &format!("Content-Length: 2\r\n{chunked}"),
-                "2\r\n{}\r\n0\r\n\r\n",
-            ),
-            400,
+            "Content-Length: 2\r\nTransfer-Encoding: chunked\r\n",
         ),
-        Row::closed(
+        (
             "the same length twice",
-            framed(broker, "Content-Length: 2\r\nContent-Length: 2\r\n", "{}"),
-            400,
+            "Content-Length: 2\r\nContent-Length: 2\r\n",
         ),
-        Row::closed(
-            "a length with a sign",
-            framed(broker, "Content-Length: +2\r\n", "{}"),
-            400,
-        ),
-        Row::closed(
-            "a negative length",
-            framed(broker, "Content-Length: -1\r\n", "{}"),
-            400,
-        ),
-        Row::closed(
-            "a hexadecimal length",
-            framed(broker, "Content-Length: 0x2\r\n", "{}"),
-            400,
-        ),
-        Row::closed(
-            "a list of lengths",
-            framed(broker, "Content-Length: 2,2\r\n", "{}"),
-            400,
-        ),
-        Row::closed(
-            "a length as a power",
-            framed(broker, "Content-Length: 2e0\r\n", "{}"),
-            400,
-        ),
-        Row::closed(
-            "an empty length",
-            framed(broker, "Content-Length: \r\n", "{}"),
-            400,
-        ),
-        Row::closed(
+        ("a length with a sign", "Content-Length: +2\r\n"),
+        ("a negative length", "Content-Length: -1\r\n"),
+        ("a hexadecimal length", "Content-Length: 0x2\r\n"),
+        ("a list of lengths", "Content-Length: 2,2\r\n"),
+        ("a length as a power", "Content-Length: 2e0\r\n"),
+        ("an empty length", "Content-Length: \r\n"),
+        (
             "a length beyond 64 bits",
-            framed(broker, "Content-Length: 99999999999999999999\r\n", "{}"),
-            400,
+            "Content-Length: 99999999999999999999\r\n",
         ),
-        Row::closed(
+        (
             "an encoding nobody knows",
-            framed(broker, "Transfer-Encoding: xchunked\r\n", "{}"),
-            400,
+            "Transfer-Encoding: xchunked\r\n",
         ),
-        Row::closed(
+        (
             "chunked, then identity",
-            framed(broker, "Transfer-Encoding: chunked, identity\r\n", "{}"),
-            400,
+            "Transfer-Encoding: chunked, identity\r\n",
         ),
-        Row::closed(
-            "identity alone",
-            framed(broker, "Transfer-Encoding: identity\r\n", "{}"),
-            400,
-        ),
-        Row::closed(
+        ("identity alone", "Transfer-Encoding: identity\r\n"),
+        (
             "a space before the colon",
-            framed(broker, "Transfer-Encoding : chunked\r\n", "{}"),
-            400,
+            "Transfer-Encoding : chunked\r\n",
         ),
     ]
+    .into_iter()
+    .map(|(name, headers)| Row::closed(name, framed(broker, headers, "{}"), 400))
+    .collect();
+    let too_small = framed(broker, "Content-Length: 2\r\n", "{} GET");
+    rows.push(Row::closed_after("a length that is too small", too_small, 200, 2).and_kept());
+    rows
 }

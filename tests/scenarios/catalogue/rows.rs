@@ -16,7 +16,7 @@ use crate::support::{
 const PATIENCE: Duration = Duration::from_secs(13);
 
 /// Longest wait for the end of a connection that should be closed.
-pub const CLOSING: Duration = Duration::from_secs(4);
+pub(crate) const CLOSING: Duration = Duration::from_secs(4);
 
 /// How long after an answer the connection is watched for more, where it should stay open.
 const OPEN: Duration = Duration::from_millis(400);
@@ -26,38 +26,38 @@ const PIECE: usize = 8 << 10;
 
 /// What a row is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Expected {
+pub(crate) struct Expected {
     /// Status of the first answer; 0: none.
-    pub status: u16,
+    pub(crate) status: u16,
     /// How many answers come.
-    pub answers: usize,
+    pub(crate) answers: usize,
     /// Whether the broker hangs up.
-    pub closed: bool,
+    pub(crate) closed: bool,
 }
 
 /// A bad request and its answer.
-pub struct Row {
+pub(crate) struct Row {
     /// What is bad about it.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     bytes: Vec<u8>,
     /// What it is answered.
-    pub expected: Expected,
+    pub(crate) expected: Expected,
     kept: usize,
 }
 
 impl Row {
     /// A request that is answered once, on a connection that stays open.
-    pub fn answered(name: &'static str, bytes: impl Into<Vec<u8>>, status: u16) -> Self {
+    pub(crate) fn answered(name: &'static str, bytes: impl Into<Vec<u8>>, status: u16) -> Self {
         Self::new(name, bytes.into(), status, 1, false)
     }
 
     /// A request that is answered once and hung up on.
-    pub fn closed(name: &'static str, bytes: impl Into<Vec<u8>>, status: u16) -> Self {
+    pub(crate) fn closed(name: &'static str, bytes: impl Into<Vec<u8>>, status: u16) -> Self {
         Self::new(name, bytes.into(), status, 1, true)
     }
 
     /// A request that is answered, and the rest of the bytes too, then hung up on.
-    pub fn closed_after(
+    pub(crate) fn closed_after(
         name: &'static str,
         bytes: impl Into<Vec<u8>>,
         status: u16,
@@ -81,25 +81,25 @@ impl Row {
     }
 
     /// The same, and a message of it lies in the inbox.
-    pub fn and_kept(mut self) -> Self {
+    pub(crate) fn and_kept(mut self) -> Self {
         self.kept = 1;
         self
     }
 
     /// How many messages of it lie in the inbox.
-    pub fn kept(&self) -> usize {
+    pub(crate) fn kept(&self) -> usize {
         self.kept
     }
 
     /// Sends it and reads what comes.
-    pub async fn send(self, broker: &Broker) -> RawAnswer {
+    pub(crate) async fn send(self, broker: &Broker) -> RawAnswer {
         let patience = if self.expected.closed { CLOSING } else { OPEN };
         exchange(broker, &self.bytes, None, patience).await
     }
 }
 
 /// Sends bytes, one each `dribble` or in pieces, and reads at the same time.
-pub async fn exchange(
+pub(crate) async fn exchange(
     broker: &Broker,
     bytes: &[u8],
     dribble: Option<Duration>,
@@ -160,7 +160,7 @@ async fn read_half(
 }
 
 /// A chat request with these headers beside its length, and this body.
-pub fn post(broker: &Broker, headers: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
+pub(crate) fn post(broker: &Broker, headers: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
     let body = body.as_ref();
     let mut bytes = raw::head(
         broker,
@@ -171,14 +171,14 @@ pub fn post(broker: &Broker, headers: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
 }
 
 /// A chat request with these headers, and these bytes after them.
-pub fn framed(broker: &Broker, headers: &str, rest: impl AsRef<[u8]>) -> Vec<u8> {
+pub(crate) fn framed(broker: &Broker, headers: &str, rest: impl AsRef<[u8]>) -> Vec<u8> {
     let mut bytes = raw::head(broker, headers);
     bytes.extend_from_slice(rest.as_ref());
     bytes
 }
 
 /// Any request line with the operator key, without a body.
-pub fn line(broker: &Broker, line: impl AsRef<[u8]>) -> Vec<u8> {
+pub(crate) fn line(broker: &Broker, line: impl AsRef<[u8]>) -> Vec<u8> {
     let mut bytes = line.as_ref().to_vec();
     let headers = format!(
         "\r\nHost: {}\r\nAuthorization: Bearer {}\r\n\r\n",

@@ -4,7 +4,7 @@ use super::rows::{Row, line};
 use crate::support::broker::Broker;
 
 /// Each with the operator key.
-pub fn rows(broker: &Broker) -> Vec<Row> {
+pub(crate) fn rows(broker: &Broker) -> Vec<Row> {
     let mut rows = verbs(broker);
     rows.extend(paths(broker));
     rows.extend(no_http(broker));
