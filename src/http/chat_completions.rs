@@ -62,6 +62,7 @@ pub async fn create(
     request: HttpRequest,
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
+    fail::fail_point!("http::handler");
     auth::require(&request, Role::Client)?;
     let arrived = Instant::now();
     let shared = &state.shared;

@@ -11,11 +11,13 @@
 
 mod auth;
 mod bad_input;
+mod catalogue;
 mod clients_openai_js;
 mod clients_openai_python;
 mod clients_openclaw;
 mod commands;
 mod crash_loop;
+mod descriptors;
 mod differential;
 mod durability;
 mod full_disk;
