@@ -229,7 +229,7 @@ pub fn run(
         Ok(code) => code,
         Err(failure) => {
             let code = exit_code(&failure);
-            tell(error, format_args!("{failure:#}\n"));
+            tell(error, format_args!("{}\n", describe(&failure)));
             code
         }
     }
@@ -275,6 +275,14 @@ fn execute(invocation: Invocation, world: &World, output: &mut dyn Write) -> any
             force,
             output,
         ),
+    }
+}
+
+/// What went wrong. A start that failed tells its cause in its own words.
+fn describe(failure: &anyhow::Error) -> String {
+    match failure.downcast_ref::<StartError>() {
+        Some(error) => error.to_string(),
+        None => format!("{failure:#}"),
     }
 }
 

@@ -12,13 +12,13 @@ use std::{net::TcpListener, sync::Arc};
 
 use actix_web::{App, HttpServer, middleware::from_fn, web};
 use metrics_exporter_prometheus::PrometheusHandle;
-use postroom_actors::ports::Clock;
+use postroom_actors::{backend_relay, ports::Clock};
 
 use self::backends::Backends;
 pub use self::error::StartError;
 pub use self::post_room::PostRoom;
 use crate::{
-    adapters::system_clock::SystemClock,
+    adapters::{store_sqlite, system_clock::SystemClock},
     http::{self, AppState, SharedState, auth, panics},
     settings::Settings,
     shutdown, telemetry,
@@ -34,6 +34,9 @@ pub fn serve(settings: Settings) -> anyhow::Result<u8> {
         tracing::warn!("{warning}");
     }
     let metrics = telemetry::start_metrics()?;
+    store_sqlite::describe();
+    backend_relay::metrics::describe();
+    http::metrics::describe();
     Ok(actix_rt::System::new().block_on(run(settings, metrics))?)
 }
 

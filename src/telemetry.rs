@@ -40,7 +40,8 @@ pub fn start_log(settings: &Settings) -> anyhow::Result<WorkerGuard> {
     } else {
         "info"
     };
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    let filter = EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| EnvFilter::new(format!("{level},actix_server=warn")));
     let lines = tracing_subscriber::fmt::layer().with_writer(writer);
     let lines: Box<dyn Layer<Registry> + Send + Sync> = match format(settings) {
         LogFormat::Json => Box::new(lines.json().flatten_event(true)),

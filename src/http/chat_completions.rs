@@ -2,7 +2,7 @@
 
 mod answer;
 
-use std::{future::Future, sync::Arc};
+use std::{borrow::Cow, future::Future, sync::Arc};
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -97,8 +97,11 @@ fn read(shared: &SharedState, request: &HttpRequest, body: Bytes) -> Result<Inco
     let facts = request::read_request(&body, hints).inspect_err(|error| {
         tracing::warn!(path = request.path(), %error, "invalid_json");
     })?;
-    let agent = text(headers, "x-openclaw-agent-id").or_else(|| text(headers, "x-openclaw-agent"));
-    let Route::Mailbox = shared.routing.route(agent, facts.model.as_deref())? else {
+    let agent = named_agent(headers);
+    let Route::Mailbox = shared
+        .routing
+        .route(agent.as_deref(), facts.model.as_deref())?
+    else {
         return Err(ApiError::unknown_model(
             facts.model.as_deref().unwrap_or_default(),
         ));
@@ -213,6 +216,14 @@ fn reply_due(shared: &SharedState, received_at: DateTime<Utc>) -> DateTime<Utc> 
     received_at
         .checked_add_signed(wait)
         .unwrap_or(DateTime::<Utc>::MAX_UTC)
+}
+
+/// Whom the headers name. A name that is no text names nobody we know, which is not the same as
+/// naming nobody.
+fn named_agent(headers: &HeaderMap) -> Option<Cow<'_, str>> {
+    let named = ["x-openclaw-agent-id", "x-openclaw-agent"];
+    let value = named.iter().find_map(|name| headers.get(*name))?;
+    Some(String::from_utf8_lossy(value.as_bytes()))
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {

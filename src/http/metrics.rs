@@ -26,6 +26,68 @@ pub async fn show_alone(state: web::Data<SharedState>) -> HttpResponse {
     render(&state)
 }
 
+/// Says what the metrics of intake, inbox and actors mean. Call it once at the start.
+pub fn describe() {
+    use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+    describe_counter!("postroom_requests_total", "Requests by route and outcome");
+    describe_counter!(
+        "postroom_requests_refused_total",
+        "Requests refused for lack of room"
+    );
+    describe_counter!(
+        "postroom_http_panics_total",
+        "Panics in handlers, answered with 500"
+    );
+    describe_counter!(
+        "postroom_actor_refused_total",
+        "Messages that did not reach an actor"
+    );
+    describe_counter!(
+        "postroom_actor_restarts_total",
+        "Actors started anew after a panic"
+    );
+    describe_counter!(
+        "postroom_inbox_files_written_total",
+        "Inbox files written and synced"
+    );
+    describe_counter!(
+        "postroom_inbox_write_failures_total",
+        "Inbox writes to be tried again"
+    );
+    describe_gauge!(
+        "postroom_actor_mailbox_depth",
+        "Messages that wait in an actor's mailbox"
+    );
+    describe_gauge!(
+        "postroom_inbox_pending",
+        "Accepted messages whose file is not written yet"
+    );
+    describe_gauge!(
+        "postroom_store_messages",
+        "Messages in the store, done ones included"
+    );
+    describe_gauge!(
+        "postroom_store_pending_inbox",
+        "Messages in the store that wait for their file"
+    );
+    describe_gauge!(
+        "postroom_store_bytes",
+        Unit::Bytes,
+        "Size of the store on disk"
+    );
+    describe_histogram!("postroom_inbox_batch_size", "Messages in one inbox file");
+    describe_histogram!(
+        "postroom_accept_duration_seconds",
+        Unit::Seconds,
+        "From the door to the commit"
+    );
+    describe_histogram!(
+        "postroom_request_duration_seconds",
+        Unit::Seconds,
+        "From the head of a request to its answer's"
+    );
+}
+
 fn render(shared: &SharedState) -> HttpResponse {
     for (actor, depth) in [
         (shared.router.name(), shared.router.depth()),

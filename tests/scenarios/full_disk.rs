@@ -11,7 +11,7 @@ use crate::support::{
     client::chat,
 };
 
-/// Makes the store fail from outside while the file `switch` exists.
+/// Asks again and again until a chat is answered with this status.
 async fn until_status(broker: &Broker, status: u16, within: Duration) {
     let began = Instant::now();
     loop {
@@ -91,35 +91,23 @@ async fn a_commit_that_fails_is_never_answered_as_kept() {
     broker.until_items(kept).await;
 }
 
-/// A small filesystem in a file, mounted for one test.
+/// A small disk of its own, mounted for one test (needs root).
 struct SmallDisk {
     folder: tempfile::TempDir,
 }
 
 impl SmallDisk {
     fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let disk = Self { folder };
-        run("truncate", &["-s", "24M", &disk.path("image")]);
-        run(
-            "mkfs.ext4",
-            &["-q", "-O", "^has_journal", &disk.path("image")],
-        );
-        std::fs::create_dir(disk.folder.path().join("mount")).unwrap();
-        run(
-            "mount",
-            &["-o", "loop", &disk.path("image"), &disk.path("mount")],
-        );
+        let disk = Self {
+            folder: tempfile::tempdir().unwrap(),
+        };
+        let mount = disk.folder.path().display().to_string();
+        run("mount", &["-t", "tmpfs", "-o", "size=24m", "tmpfs", &mount]);
         disk
     }
 
     fn path(&self, name: &str) -> String {
-        let base = self.folder.path();
-        let path = match name {
-            "image" | "mount" => base.join(name),
-            inside => base.join("mount").join(inside),
-        };
-        path.display().to_string()
+        self.folder.path().join(name).display().to_string()
     }
 
     fn fill(&self) {
@@ -136,7 +124,7 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        run("umount", &["-l", &self.path("mount")]);
+        run("umount", &["-l", &self.folder.path().display().to_string()]);
     }
 }
 

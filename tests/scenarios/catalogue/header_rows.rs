@@ -107,13 +107,12 @@ fn agents(broker: &Broker) -> Vec<Row> {
     .collect();
     let forged = format!("X-OpenClaw-Agent-Id: a\n{FORGED}\r\nContent-Length: 2\r\n");
     let escaped = format!("X-OpenClaw-Agent-Id: a\\n{FORGED}\r\n");
-    // A name in bytes beyond ASCII is not read: as if nobody were named.
-    let unread = ["m\u{430}nager", "\u{202e}reganam", "manager\u{200b}"].map(|agent| {
+    let unknown = ["m\u{430}nager", "\u{202e}reganam", "manager\u{200b}"].map(|agent| {
         let header = format!("X-OpenClaw-Agent-Id: {agent}\r\n");
         let name = "an agent in bytes beyond ASCII";
-        Row::answered(name, post(broker, &header, "{}"), 200).and_kept()
+        Row::answered(name, post(broker, &header, "{}"), 404)
     });
-    rows.extend(unread);
+    rows.extend(unknown);
     rows.extend([
         Row::answered(
             "an agent of no letters",
