@@ -34,7 +34,8 @@ pub fn start_log(settings: &Settings) -> anyhow::Result<WorkerGuard> {
     let (writer, guard) = NonBlockingBuilder::default()
         .buffered_lines_limit(BUFFERED_LINES)
         .thread_name("log")
-        .finish(io::stderr());
+        // The log's thread flushes whenever nothing more waits.
+        .finish(io::BufWriter::new(io::stderr()));
     let level = if settings.telemetry.debug {
         "debug"
     } else {

@@ -90,7 +90,8 @@ pub struct InboxWriter {
     cached_bytes: usize,
     writes_in_flight: usize,
     last_write: Option<Instant>,
-    timer: Option<SpawnHandle>,
+    lag: TimeDelta,
+    timer: Option<(Instant, SpawnHandle)>,
     failures_in_a_row: u32,
     alone_next: usize,
     recovered_through: Sequence,
@@ -107,9 +108,9 @@ const MAX_WRITES_IN_FLIGHT: usize = 2;
 /// message is written at once; under load, files share the syncs of their folder.
 const PACE: Duration = Duration::from_millis(10);
 
-/// Messages that may wait for a busy disk before accepting is slowed to its speed. Half a second's
-/// work, so that files never lag far behind answers.
-const BEHIND: usize = 4096;
+/// How long messages may wait for a busy disk before accepting is slowed to its speed, so that
+/// files never lag far behind answers.
+const BEHIND: TimeDelta = TimeDelta::milliseconds(650);
 
 /// Bodies kept in memory while they wait, in bytes.
 const MAX_CACHED_BYTES: usize = 16 << 20;
@@ -127,6 +128,7 @@ impl InboxWriter {
             cached_bytes: 0,
             writes_in_flight: 0,
             last_write: None,
+            lag: TimeDelta::zero(),
             timer: None,
             failures_in_a_row: 0,
             alone_next: 0,
@@ -173,6 +175,7 @@ impl InboxWriter {
     fn start_write(&mut self, due: Vec<DueLane>, ctx: &mut Context<Self>) {
         self.writes_in_flight += 1;
         self.last_write = Some(Instant::now());
+        self.lag = self.lag_of(&due);
         let mut in_memory = HashMap::new();
         for due in due.iter().flat_map(|lane| &lane.files).flatten() {
             if let Some(message) = self.take_cached(due.item.sequence) {
@@ -182,27 +185,57 @@ impl InboxWriter {
         write::start(self, due, in_memory, ctx);
     }
 
+    /// How long the oldest of these has been due. What waited for a reply, or for a start, does not
+    /// count: that was not the disk.
+    fn lag_of(&self, due: &[DueLane]) -> TimeDelta {
+        let items = due.iter().flat_map(|lane| &lane.files).flatten();
+        let waited = items.filter(|due| {
+            due.item.reply_due.is_none() && due.item.sequence > self.recovered_through
+        });
+        let oldest = waited.map(|due| due.item.received_at).min();
+        oldest.map_or(TimeDelta::zero(), |oldest| {
+            self.parts.clock.now().signed_duration_since(oldest) - self.window()
+        })
+    }
+
+    fn window(&self) -> TimeDelta {
+        TimeDelta::from_std(self.parts.batch_window).unwrap_or(TimeDelta::MAX)
+    }
+
+    /// Sees to it that the writer wakes when the next lane is due. A timer that comes early enough
+    /// is left alone.
     fn set_timer(&mut self, ctx: &mut Context<Self>) {
-        if let Some(timer) = self.timer.take() {
-            ctx.cancel_future(timer);
-        }
-        if self.writes_in_flight >= MAX_WRITES_IN_FLIGHT {
-            return;
-        }
-        let Some(due) = self.batcher.next_due() else {
+        let Some(wake_at) = self.next_wake() else {
             return;
         };
-        let until_due = due
-            .signed_duration_since(self.parts.clock.now())
-            .to_std()
-            .unwrap_or_default();
-        let wait = until_due.max(self.pause().unwrap_or_default());
-        // A millisecond more, since timers may fire up to one early.
-        let wait = wait + Duration::from_millis(1);
-        self.timer = Some(ctx.run_later(wait, |writer, ctx| {
+        if let Some((earlier, timer)) = self.timer.take() {
+            if earlier <= wake_at {
+                self.timer = Some((earlier, timer));
+                return;
+            }
+            ctx.cancel_future(timer);
+        }
+        let wait = wake_at.saturating_duration_since(Instant::now());
+        let timer = ctx.run_later(wait, |writer, ctx| {
             writer.timer = None;
             writer.write_due(ctx);
-        }));
+        });
+        self.timer = Some((wake_at, timer));
+    }
+
+    /// When there is something to do; `None` where the end of a write, or a message, tells.
+    fn next_wake(&self) -> Option<Instant> {
+        if self.writes_in_flight >= MAX_WRITES_IN_FLIGHT {
+            return None;
+        }
+        let due = self.batcher.next_due()?;
+        let until_due = due.signed_duration_since(self.parts.clock.now());
+        let wait = until_due
+            .to_std()
+            .unwrap_or_default()
+            .max(self.pause().unwrap_or_default());
+        // A millisecond more, since timers may fire up to one early.
+        Instant::now().checked_add(wait + Duration::from_millis(1))
     }
 
     fn cache(&mut self, sequence: Sequence, message: Arc<StoredMessage>) {
@@ -222,7 +255,7 @@ impl InboxWriter {
     fn report(&mut self) {
         metrics::gauge!("postroom_inbox_pending").set(count(self.batcher.len()));
         // A folder that refuses must not slow accepting: then the store alone keeps the messages.
-        let is_behind = self.batcher.len() >= BEHIND
+        let is_behind = self.lag >= BEHIND
             && self.writes_in_flight >= MAX_WRITES_IN_FLIGHT
             && self.failures_in_a_row == 0;
         let told = |known: &mut bool| std::mem::replace(known, is_behind) != is_behind;
