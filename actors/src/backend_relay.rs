@@ -34,6 +34,10 @@ use crate::{
     ports::{Clock, MessageStore},
 };
 
+/// Relays that run at once; each holds its request, and an answer of up to 20 MiB while it is
+/// checked.
+const MAX_IN_FLIGHT: usize = 1024;
+
 /// Names one relay while it runs. Never used twice by one actor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RelayId(u64);
@@ -63,6 +67,9 @@ pub enum RelayRefused {
     /// Every backend has failed so often that it is left alone for a while.
     #[error("the circuits of all backends are open; they are probed again within 30 s")]
     CircuitsOpen,
+    /// As many relays as may run at once are running.
+    #[error("{MAX_IN_FLIGHT} relays are running already; the message is kept without a reply")]
+    TooMany,
     /// There is none.
     #[error("no backend is configured; set `[backend] url`")]
     NoBackend,
@@ -204,6 +211,9 @@ impl Handler<AdmitRelay> for BackendRelay {
 
     fn handle(&mut self, _admit: AdmitRelay, _context: &mut Self::Context) -> Self::Result {
         self.depth.taken();
+        if self.in_flight.len() >= MAX_IN_FLIGHT {
+            return Err(RelayRefused::TooMany);
+        }
         let now = self.clock.now();
         let (backends, probes) = self.fleet.admit(now)?;
         self.next_relay += 1;

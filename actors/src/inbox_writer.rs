@@ -10,12 +10,13 @@
 //! | [`Drain`] | shutdown | when everything is written |
 //! | [`GetStatus`] | HTTP handlers | [`ActorStatus`] |
 
+mod pace;
 mod recovery;
 mod write;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use actix::{Actor, AsyncContext, Context, Handler, Message, ResponseFuture, SpawnHandle};
+use actix::{Actor, Context, Handler, Message, ResponseFuture, SpawnHandle};
 use chrono::TimeDelta;
 use tokio::{
     sync::{oneshot, watch},
@@ -104,14 +105,6 @@ const MAX_FILES_PER_WRITE: usize = 64;
 /// Write calls at once; more would only wait for the same disk.
 const MAX_WRITES_IN_FLIGHT: usize = 2;
 
-/// Between the starts of two write calls, as long as one call can take all that is due. A lone
-/// message is written at once; under load, files share the syncs of their folder.
-const PACE: Duration = Duration::from_millis(10);
-
-/// How long messages may wait for a busy disk before accepting is slowed to its speed, so that
-/// files never lag far behind answers.
-const BEHIND: TimeDelta = TimeDelta::milliseconds(650);
-
 /// Bodies kept in memory while they wait, in bytes.
 const MAX_CACHED_BYTES: usize = 16 << 20;
 
@@ -150,13 +143,6 @@ impl InboxWriter {
         self.report();
     }
 
-    /// How long the next write call is held back.
-    fn pause(&self) -> Option<Duration> {
-        let next = self.last_write?.checked_add(PACE)?;
-        let pause = next.saturating_duration_since(Instant::now());
-        (!pause.is_zero() && self.batcher.len() < MAX_FILES_PER_WRITE).then_some(pause)
-    }
-
     /// What the next write call is given. After a failure the lanes of the failed call go one by
     /// one, so that a file that cannot be written holds up its own lane alone.
     fn take_due(&mut self) -> Vec<DueLane> {
@@ -185,59 +171,6 @@ impl InboxWriter {
         write::start(self, due, in_memory, ctx);
     }
 
-    /// How long the oldest of these has been due. What waited for a reply, or for a start, does not
-    /// count: that was not the disk.
-    fn lag_of(&self, due: &[DueLane]) -> TimeDelta {
-        let items = due.iter().flat_map(|lane| &lane.files).flatten();
-        let waited = items.filter(|due| {
-            due.item.reply_due.is_none() && due.item.sequence > self.recovered_through
-        });
-        let oldest = waited.map(|due| due.item.received_at).min();
-        oldest.map_or(TimeDelta::zero(), |oldest| {
-            self.parts.clock.now().signed_duration_since(oldest) - self.window()
-        })
-    }
-
-    fn window(&self) -> TimeDelta {
-        TimeDelta::from_std(self.parts.batch_window).unwrap_or(TimeDelta::MAX)
-    }
-
-    /// Sees to it that the writer wakes when the next lane is due. A timer that comes early enough
-    /// is left alone.
-    fn set_timer(&mut self, ctx: &mut Context<Self>) {
-        let Some(wake_at) = self.next_wake() else {
-            return;
-        };
-        if let Some((earlier, timer)) = self.timer.take() {
-            if earlier <= wake_at {
-                self.timer = Some((earlier, timer));
-                return;
-            }
-            ctx.cancel_future(timer);
-        }
-        let wait = wake_at.saturating_duration_since(Instant::now());
-        let timer = ctx.run_later(wait, |writer, ctx| {
-            writer.timer = None;
-            writer.write_due(ctx);
-        });
-        self.timer = Some((wake_at, timer));
-    }
-
-    /// When there is something to do; `None` where the end of a write, or a message, tells.
-    fn next_wake(&self) -> Option<Instant> {
-        if self.writes_in_flight >= MAX_WRITES_IN_FLIGHT {
-            return None;
-        }
-        let due = self.batcher.next_due()?;
-        let until_due = due.signed_duration_since(self.parts.clock.now());
-        let wait = until_due
-            .to_std()
-            .unwrap_or_default()
-            .max(self.pause().unwrap_or_default());
-        // A millisecond more, since timers may fire up to one early.
-        Instant::now().checked_add(wait + Duration::from_millis(1))
-    }
-
     fn cache(&mut self, sequence: Sequence, message: Arc<StoredMessage>) {
         let size = memory_of(&message);
         if self.cached_bytes + size <= MAX_CACHED_BYTES {
@@ -254,12 +187,7 @@ impl InboxWriter {
 
     fn report(&mut self) {
         metrics::gauge!("postroom_inbox_pending").set(count(self.batcher.len()));
-        // A folder that refuses must not slow accepting: then the store alone keeps the messages.
-        let is_behind = self.lag >= BEHIND
-            && self.writes_in_flight >= MAX_WRITES_IN_FLIGHT
-            && self.failures_in_a_row == 0;
-        let told = |known: &mut bool| std::mem::replace(known, is_behind) != is_behind;
-        self.parts.is_behind.send_if_modified(told);
+        self.tell_whether_behind();
         if self.batcher.is_empty() {
             for drained in self.drained.drain(..) {
                 // Whoever asked may have stopped waiting.

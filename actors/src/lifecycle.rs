@@ -67,3 +67,6 @@ where
     }
     mailbox.disconnect();
 }
+
+#[cfg(test)]
+mod tests;

@@ -88,6 +88,9 @@ pub struct Router {
     mailbox_capacity: usize,
 }
 
+/// Room in the mailbox besides the permits of the door: for marks and questions.
+const OTHER_MESSAGES: usize = 64;
+
 /// What a router works with.
 #[derive(Clone)]
 pub struct RouterParts {
@@ -123,7 +126,7 @@ impl Router {
             commits,
             announced: AnnouncedContexts::default(),
             depth: parts.depth,
-            mailbox_capacity: parts.in_flight.max(1),
+            mailbox_capacity: parts.in_flight.max(1).saturating_add(OTHER_MESSAGES),
         }
     }
 

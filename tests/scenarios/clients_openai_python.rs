@@ -42,3 +42,9 @@ async fn the_python_sdk_sees_429_after_too_many_wrong_keys_from_afar() -> Client
         BrokerOptions::default().env("POSTROOM__SERVER__TRUSTED_PROXIES", r#"["127.0.0.1"]"#);
     sections_pass(options, &["rate-limited"]).await
 }
+
+#[actix_web::test]
+async fn the_python_sdk_sees_503_while_the_disk_is_full() -> ClientResult {
+    let options = BrokerOptions::default().env("POSTROOM_FAILPOINTS", "store::commit_full=return");
+    sections_pass(options, &["expect-status", "503"]).await
+}
