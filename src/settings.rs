@@ -15,6 +15,7 @@ mod legacy_conf;
 mod load;
 mod locate;
 mod problem;
+mod quantity;
 pub mod raw;
 pub mod reference;
 pub mod schema;

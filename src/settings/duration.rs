@@ -5,12 +5,15 @@ use std::{borrow::Cow, time::Duration};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
 
+use super::quantity;
+
 /// What a duration that is not one is told.
 pub const EXPECTED: &str =
     "expected a duration up to 3650 days, such as `\"300s\"`, `\"5m\"` or `\"250ms\"`";
 
 const LONGEST: Duration = Duration::from_hours(3650 * 24);
-const UNITS: [(&str, u64); 5] = [
+const UNITS: [(&str, u64); 6] = [
+    ("", 1000),
     ("ms", 1),
     ("s", 1000),
     ("m", 60_000),
@@ -22,15 +25,7 @@ const UNITS: [(&str, u64); 5] = [
 ///
 /// `None`: it is none, or longer than 3650 days.
 pub fn parse(text: &str) -> Option<Duration> {
-    let text = text.trim();
-    let digits_end = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
-    let (digits, unit) = text.split_at_checked(digits_end)?;
-    let count: u64 = digits.parse().ok()?;
-    let unit = if unit.is_empty() { "s" } else { unit };
-    let (_, milliseconds) = UNITS.iter().find(|(name, _)| *name == unit)?;
-    let duration = Duration::from_millis(count.checked_mul(*milliseconds)?);
+    let duration = Duration::from_millis(quantity::parse(text.trim(), &UNITS)?);
     (duration <= LONGEST).then_some(duration)
 }
 

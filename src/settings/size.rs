@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
 
+use super::quantity;
+
 /// What a size that is not one is told.
 pub const EXPECTED: &str = "expected a size such as `\"20MiB\"`, `\"5MB\"` or a number of bytes";
 
@@ -21,15 +23,7 @@ const UNITS: [(&str, u64); 8] = [
 
 /// Reads a size in bytes; `None`: it is none.
 pub fn parse(text: &str) -> Option<u64> {
-    let text = text.trim();
-    let digits_end = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
-    let (digits, unit) = text.split_at_checked(digits_end)?;
-    let count: u64 = digits.parse().ok()?;
-    let unit = unit.to_ascii_lowercase();
-    let (_, bytes) = UNITS.iter().find(|(name, _)| *name == unit)?;
-    count.checked_mul(*bytes)
+    quantity::parse(&text.trim().to_ascii_lowercase(), &UNITS)
 }
 
 /// A size in the file, in bytes.

@@ -117,13 +117,7 @@ async fn append_awaiting_message(
         reply_due: Some(now + chrono::TimeDelta::hours(1)),
     });
     let sequence = store.accept(Arc::clone(&message)).await.unwrap();
-    let item = PendingItem {
-        sequence,
-        id: message.id,
-        received_at: now,
-        context_id: None,
-        reply_due: message.reply_due,
-    };
+    let item = PendingItem::of(sequence, &message);
     inbox_writer
         .try_deliver(AppendToInbox { item, message })
         .unwrap();

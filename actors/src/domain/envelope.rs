@@ -74,6 +74,19 @@ pub struct PendingItem {
     pub reply_due: Option<DateTime<Utc>>,
 }
 
+impl PendingItem {
+    /// What is kept in memory of a stored message.
+    pub fn of(sequence: Sequence, message: &StoredMessage) -> Self {
+        Self {
+            sequence,
+            id: message.id,
+            received_at: message.received_at,
+            context_id: message.context_id.clone(),
+            reply_due: message.reply_due,
+        }
+    }
+}
+
 /// How a relay to a backend ended, as the store and the inbox see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]

@@ -63,13 +63,7 @@ impl Desk {
         };
         let message = stored(envelope, reply_due.map(after));
         let sequence = self.store.accept(Arc::clone(&message)).await.unwrap();
-        let item = PendingItem {
-            sequence,
-            id: message.id,
-            received_at: message.received_at,
-            context_id: message.context_id.clone(),
-            reply_due: message.reply_due,
-        };
+        let item = PendingItem::of(sequence, &message);
         self.writer
             .try_deliver(AppendToInbox { item, message })
             .unwrap();
@@ -182,13 +176,7 @@ async fn a_message_that_recovery_found_is_not_written_a_second_time() {
     let sequence = store.accept(Arc::clone(&message)).await.unwrap();
     let desk = desk(0, store).await;
     virtual_ms(10).await;
-    let item = PendingItem {
-        sequence,
-        id: message.id,
-        received_at: message.received_at,
-        context_id: None,
-        reply_due: None,
-    };
+    let item = PendingItem::of(sequence, &message);
     desk.writer
         .try_deliver(AppendToInbox { item, message })
         .unwrap();

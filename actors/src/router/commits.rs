@@ -82,13 +82,7 @@ async fn append(
     sequence: Sequence,
     message: Arc<StoredMessage>,
 ) {
-    let item = PendingItem {
-        sequence,
-        id: message.id,
-        received_at: message.received_at,
-        context_id: message.context_id.clone(),
-        reply_due: message.reply_due,
-    };
+    let item = PendingItem::of(sequence, &message);
     let mut append = AppendToInbox { item, message };
     loop {
         append = match inbox_writer.try_deliver_or_return(append) {

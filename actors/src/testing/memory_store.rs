@@ -147,13 +147,7 @@ impl MessageStore for MemoryStore {
             .pending()
             .filter(|(sequence, _)| **sequence > after)
             .take(limit);
-        let items = later.map(|(sequence, message)| PendingItem {
-            sequence: *sequence,
-            id: message.id,
-            received_at: message.received_at,
-            context_id: message.context_id.clone(),
-            reply_due: message.reply_due,
-        });
+        let items = later.map(|(sequence, message)| PendingItem::of(*sequence, message));
         Box::pin(ready(Ok(items.collect())))
     }
 
