@@ -16,7 +16,7 @@ const PACE: Duration = Duration::from_millis(10);
 
 /// How long messages may wait for a busy disk before accepting is slowed to its speed, so that
 /// files never lag far behind answers.
-const BEHIND: TimeDelta = TimeDelta::milliseconds(650);
+const BEHIND: TimeDelta = TimeDelta::milliseconds(450);
 
 impl InboxWriter {
     /// How long the next write call is held back.
