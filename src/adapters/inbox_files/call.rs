@@ -18,8 +18,12 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use super::{
     folder::{Folder, OpenFolder},
     mark_name,
-    pool::{Job, Pool},
+    pool::{Job, Pool, THREADS},
 };
+
+/// Files that one thread writes before another one is woken. A short call leaves most of the
+/// disk's queue to the commits of the store, which clients wait for.
+const FILES_OF_ONE_THREAD: usize = 4;
 
 type Outcome = Result<Vec<WrittenFile>, InboxError>;
 
@@ -84,17 +88,28 @@ impl Writing {
             call,
         });
         let pool = writing.call.pool.clone();
-        let jobs = files.into_iter().enumerate().map(|(number, file)| {
+        let share = files.len().div_ceil(THREADS).max(FILES_OF_ONE_THREAD);
+        let mut files = files.into_iter().enumerate().peekable();
+        let mut jobs: Vec<Job> = Vec::new();
+        while files.peek().is_some() {
+            let files: Vec<_> = files.by_ref().take(share).collect();
             let writing = Arc::clone(&writing);
-            let job: Job = Box::new(move || writing.write(number, file));
-            job
-        });
-        let jobs = jobs.collect();
+            jobs.push(Box::new(move || writing.write_all(files)));
+        }
         drop(writing);
         pool.share(jobs);
     }
 
-    fn write(self: Arc<Self>, number: usize, file: RenderFile) {
+    fn write_all(self: Arc<Self>, files: Vec<(usize, RenderFile)>) {
+        for (number, file) in files {
+            self.write(number, file);
+        }
+        if let Some(writing) = Arc::into_inner(self) {
+            writing.publish();
+        }
+    }
+
+    fn write(&self, number: usize, file: RenderFile) {
         // A panic must not take away the slot by which the others' files are cleared up.
         let made = catch_unwind(AssertUnwindSafe(file.render));
         let unmade = |_panic| unmade(&self.call.folder);
@@ -102,10 +117,6 @@ impl Writing {
         let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(slot) = ready.get_mut(number) {
             *slot = Some(outcome);
-        }
-        drop(ready);
-        if let Some(writing) = Arc::into_inner(self) {
-            writing.publish();
         }
     }
 

@@ -8,7 +8,7 @@ use std::{
 };
 
 /// How many threads wait for the disk at once; more gain nothing on a local disk.
-const THREADS: usize = 16;
+pub(super) const THREADS: usize = 16;
 
 /// Room for the deepest document that is rendered on a thread.
 const STACK_BYTES: usize = 1 << 20;
