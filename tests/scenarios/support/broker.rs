@@ -2,6 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader},
+    os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex},
@@ -114,9 +115,16 @@ impl Broker {
 
     /// Kills it at once (SIGKILL); what is left is its folder.
     pub fn kill(mut self) -> Arc<TempDir> {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+        self.end();
         Arc::clone(&self.folder)
+    }
+
+    /// Ends the process and, where it runs under a tracer, the tracer too.
+    fn end(&mut self) {
+        let group = rustix::process::Pid::from_child(&self.child);
+        // It may have ended already.
+        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        let _ = self.child.wait();
     }
 
     /// Sends a signal.
@@ -209,9 +217,7 @@ impl Broker {
 
 impl Drop for Broker {
     fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.end();
     }
 }
 
@@ -285,7 +291,8 @@ fn command(folder: &Path, options: &BrokerOptions) -> Command {
         .current_dir(folder)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(Stdio::piped());
+        .stderr(Stdio::piped())
+        .process_group(0);
     command
 }
 
