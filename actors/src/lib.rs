@@ -8,7 +8,9 @@
 //! | [`router::Accept`] | HTTP handlers | [`router::Router`] | oneshot, after the commit | 503 to the client |
 //! | [`inbox_writer::AppendToInbox`] | `Router` | [`inbox_writer::InboxWriter`] | none | `Router` waits: accepting slows down |
 //! | [`inbox_writer::ReplyArrived`] | `BackendRelay` | [`inbox_writer::InboxWriter`] | none | dropped: the item is written without it after `reply_wait` |
-//! | [`backend_relay::AdmitRelay`] | HTTP handlers | [`backend_relay::BackendRelay`] | the backends to try | the empty completion |
+//! | [`router::ContextsMarked`] | `InboxWriter` | [`router::Router`] | none | dropped: a deleted mark is noticed one message late |
+//! | [`backend_relay::AdmitRelay`] | relay tasks | [`backend_relay::BackendRelay`] | the backends to try | the relay task waits, then the empty completion |
+//! | [`backend_relay::AdmitRetry`] | relay tasks | [`backend_relay::BackendRelay`] | whether to try once more | no further try |
 //! | [`backend_relay::RelayProgress`] | relay tasks | [`backend_relay::BackendRelay`] | none | the relay task waits |
 //! | [`lifecycle::GetStatus`] | HTTP handlers | every actor | its state | shown as unreachable |
 //! | [`lifecycle::Drain`] | shutdown | [`inbox_writer::InboxWriter`] | when nothing waits | shutdown goes on at its deadline |

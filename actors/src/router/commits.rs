@@ -59,16 +59,16 @@ pub(super) async fn follow(mut queue: mpsc::Receiver<Commit>, mut inbox: Inbox) 
     {
         match receipt.await {
             Ok(sequence) => {
+                let accepted = Accepted {
+                    message: message.id,
+                    exchange: 0,
+                };
+                // First, so that a backend's reply to this message never overtakes it.
+                append(&inbox.writer, sequence, message).await;
                 // A client that has gone is no reason to forget its message.
-                reply
-                    .send(Ok(Accepted {
-                        message: message.id,
-                        exchange: 0,
-                    }))
-                    .ok();
+                reply.send(Ok(accepted)).ok();
                 drop(permit);
                 inbox.catch_up().await;
-                append(&inbox.writer, sequence, message).await;
             }
             Err(error) => {
                 reply.send(Err(AcceptError::Store(error))).ok();

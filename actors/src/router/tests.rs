@@ -5,8 +5,8 @@ use tokio::sync::{Semaphore, oneshot};
 
 use super::*;
 use crate::{
-    domain::envelope::Sequence,
-    inbox_writer::{InboxWriter, InboxWriterParts},
+    domain::envelope::{RelayOutcome, Sequence},
+    inbox_writer::{InboxWriter, InboxWriterParts, ReplyArrived},
     testing::{MemoryInbox, MemoryStore, TokioClock, envelope},
 };
 
@@ -15,6 +15,8 @@ struct Post {
     store: Arc<MemoryStore>,
     inbox: Arc<MemoryInbox>,
     router: Mailbox<Router>,
+    inbox_writer: Mailbox<InboxWriter>,
+    is_behind: watch::Sender<bool>,
     door: Arc<Semaphore>,
 }
 
@@ -42,7 +44,7 @@ fn start(compaction: Compaction) -> Post {
         compaction,
         store: store.clone(),
         inbox: inbox.clone(),
-        inbox_writer,
+        inbox_writer: inbox_writer.clone(),
         depth: router.depth(),
         inbox_is_behind: is_behind.subscribe(),
         in_flight: 16,
@@ -51,6 +53,8 @@ fn start(compaction: Compaction) -> Post {
         store,
         inbox,
         router,
+        inbox_writer,
+        is_behind,
         door: Arc::new(Semaphore::new(16)),
     }
 }
@@ -195,4 +199,31 @@ async fn a_message_whose_sender_has_gone_is_kept() {
     post.router.try_deliver(accept).unwrap();
     post.until_written(1).await;
     assert_eq!(post.store.projected(), [Sequence(1)]);
+}
+
+#[actix::test]
+async fn a_reply_never_overtakes_its_message_even_when_the_inbox_is_behind() {
+    let post = start(Compaction::Seed);
+    let started = post.inbox_writer.ask(GetStatus, Duration::from_secs(5));
+    started.await.unwrap();
+    post.is_behind.send_replace(true);
+    let message = envelope(1, None, "hello");
+    let (reply, answer) = oneshot::channel();
+    let accept = Accept {
+        envelope: message.clone(),
+        reply_due: Some(message.received_at + chrono::TimeDelta::hours(1)),
+        continues: None,
+        reply,
+        permit: Arc::clone(&post.door).acquire_owned().await.unwrap(),
+    };
+    post.router.try_deliver(accept).unwrap();
+    answer.await.unwrap().unwrap();
+    let arrived = ReplyArrived {
+        message: message.id,
+        text: Some("hi".into()),
+        outcome: RelayOutcome::Complete,
+    };
+    post.inbox_writer.try_deliver(arrived).unwrap();
+    post.until_written(1).await;
+    assert_eq!(post.inbox.contents()[0]["backend-llm-reply"], "hi");
 }
