@@ -109,8 +109,8 @@ pub(crate) async fn exchange(
     let (mut incoming, outgoing) = stream.into_split();
     // The other side may hang up before everything is written: what counts is its answer.
     let sending = tokio::task::spawn_local(write(outgoing, bytes.to_vec(), dribble));
-    let first = read_half(&mut incoming, PATIENCE, true).await;
-    let rest = read_half(&mut incoming, silence, false).await;
+    let first = raw::read_chunks(&mut incoming, PATIENCE, 1).await;
+    let rest = raw::read(&mut incoming, silence).await;
     sending.abort();
     RawAnswer {
         text: first.text + &rest.text,
@@ -133,30 +133,6 @@ async fn write(mut stream: OwnedWriteHalf, bytes: Vec<u8>, dribble: Option<Durat
     }
     // Dropped, this half would tell the broker that the client has gone.
     std::future::pending::<()>().await;
-}
-
-async fn read_half(
-    stream: &mut tokio::net::tcp::OwnedReadHalf,
-    silence: Duration,
-    once: bool,
-) -> RawAnswer {
-    use tokio::io::AsyncReadExt;
-    let mut bytes = Vec::new();
-    let mut buffer = [0; 4096];
-    let closed = loop {
-        match tokio::time::timeout(silence, stream.read(&mut buffer)).await {
-            Ok(Ok(0) | Err(_)) => break true,
-            Ok(Ok(read)) => bytes.extend_from_slice(&buffer[..read]),
-            Err(_) => break false,
-        }
-        if once {
-            break false;
-        }
-    };
-    RawAnswer {
-        text: String::from_utf8_lossy(&bytes).into_owned(),
-        closed,
-    }
 }
 
 /// A chat request with these headers beside its length, and this body.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
 
@@ -38,15 +38,29 @@ pub async fn exchange(broker: &Broker, bytes: &[u8], silence: Duration) -> RawAn
 }
 
 /// Reads until the connection is closed or nothing came for `silence`.
-pub async fn read(stream: &mut TcpStream, silence: Duration) -> RawAnswer {
+pub async fn read(stream: &mut (impl AsyncRead + Unpin), silence: Duration) -> RawAnswer {
+    read_chunks(stream, silence, usize::MAX).await
+}
+
+/// As [`read`], and no more than so many chunks.
+pub async fn read_chunks(
+    stream: &mut (impl AsyncRead + Unpin),
+    silence: Duration,
+    most: usize,
+) -> RawAnswer {
     let mut bytes = Vec::new();
     let mut buffer = [0; 4096];
+    let mut chunks = 0;
     let closed = loop {
+        if chunks == most {
+            break false;
+        }
         match tokio::time::timeout(silence, stream.read(&mut buffer)).await {
             Ok(Ok(0) | Err(_)) => break true,
             Ok(Ok(read)) => bytes.extend_from_slice(&buffer[..read]),
             Err(_) => break false,
         }
+        chunks += 1;
     };
     RawAnswer {
         text: String::from_utf8_lossy(&bytes).into_owned(),
