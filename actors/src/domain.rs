@@ -2,6 +2,7 @@
 //!
 //! Time, ids and jitter come in as arguments, so every rule of the broker is tested without one.
 
+pub mod agent;
 pub mod backend_request;
 pub mod batching;
 pub mod circuit;
@@ -13,8 +14,13 @@ pub mod ids;
 pub mod inbox_item;
 pub mod openclaw;
 pub mod predecessor;
+pub mod prompt;
 pub mod reply_text;
 pub mod request;
+pub mod response;
 pub mod restart;
 pub mod retry;
 pub mod routing;
+pub mod session;
+pub mod task;
+pub mod turn;

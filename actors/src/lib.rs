@@ -15,9 +15,12 @@
 //! | [`lifecycle::GetStatus`] | HTTP handlers | every actor | its state | shown as unreachable |
 //! | [`lifecycle::Drain`] | shutdown | [`inbox_writer::InboxWriter`] | when nothing waits | shutdown goes on at its deadline |
 
+pub mod agent_directory;
+pub mod agent_supervisor;
 pub mod backend_relay;
 pub mod delivery;
 pub mod domain;
+pub mod feed;
 pub mod inbox_writer;
 pub mod lifecycle;
 pub mod ports;

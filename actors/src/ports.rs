@@ -1,5 +1,7 @@
 //! What the core needs of the outside world. The `postroom` package implements these.
 
+pub mod turns;
+
 use std::{fmt, future::Future, path::PathBuf, pin::Pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
@@ -10,7 +12,7 @@ use thiserror::Error;
 
 use crate::domain::{
     envelope::{PendingItem, RecordedReply, Sequence, StoredMessage},
-    ids::{ContextId, MessageId},
+    ids::{ContextId, MessageId, TurnId},
 };
 
 /// A future that any thread may drive.
@@ -210,6 +212,11 @@ pub trait Clock: Send + Sync + 'static {
 pub trait IdSource: Send + Sync + 'static {
     /// A fresh message id whose time part is `now`.
     fn message_id(&self, now: DateTime<Utc>) -> MessageId;
+
+    /// A fresh turn id whose time part is `now`.
+    fn turn_id(&self, now: DateTime<Utc>) -> TurnId {
+        TurnId::new(self.message_id(now).as_uuid())
+    }
 }
 
 /// How a backend wants to be shown the key.

@@ -1,6 +1,6 @@
 //! Names for things: message ids, context ids, agent ids.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -23,6 +23,11 @@ impl MessageId {
         self.0
     }
 
+    /// Reads an id from outside, in any of the forms that UUIDs are written in.
+    pub fn parse(text: &str) -> Option<Self> {
+        Uuid::try_parse(text).ok().map(Self)
+    }
+
     /// The inbox file of this message: `<UTC yyyymmddHHMMSS>-<32 hex>.json`.
     ///
     /// The name depends on nothing else, so writing a message again writes the same file.
@@ -38,6 +43,58 @@ impl MessageId {
 impl fmt::Display for MessageId {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(formatter)
+    }
+}
+
+/// Identifies one turn, for good: a UUID version 7 (RFC 9562).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TurnId(Uuid);
+
+impl TurnId {
+    /// Wraps an id that was made elsewhere (a generator or the store).
+    pub const fn new(id: Uuid) -> Self {
+        Self(id)
+    }
+
+    /// The id as a UUID.
+    pub const fn as_uuid(self) -> Uuid {
+        self.0
+    }
+
+    /// Reads an id from outside, in any of the forms that UUIDs are written in.
+    pub fn parse(text: &str) -> Option<Self> {
+        Uuid::try_parse(text).ok().map(Self)
+    }
+}
+
+impl fmt::Display for TurnId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
+/// What belongs together for an agent: tasks of one session are worked on one after the other, by
+/// the same session of its CLI. Made by `session::SessionKey::of`; free text, never a path.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SessionKey(Arc<str>);
+
+impl SessionKey {
+    /// Wraps the text of a key; any text is one.
+    pub fn new(text: impl Into<Arc<str>>) -> Self {
+        Self(text.into())
+    }
+
+    /// The key as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for SessionKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
     }
 }
 
@@ -92,6 +149,27 @@ impl AgentId {
         } else {
             Err(InvalidAgentId(name.to_owned()))
         }
+    }
+
+    /// Makes an id of a role and a name: lower case, joined by `_`, what else is not allowed
+    /// becomes `-`.
+    ///
+    /// # Errors
+    /// [`InvalidAgentId`] where nothing usable is left, or too much.
+    pub fn of_role(role: &str, name: Option<&str>) -> Result<Self, InvalidAgentId> {
+        let clean = |text: &str| -> String {
+            let text = text.trim().to_lowercase();
+            let keep = |character: char| match character {
+                'a'..='z' | '0'..='9' | '_' | '-' => character,
+                _ => '-',
+            };
+            text.chars().map(keep).collect()
+        };
+        let name = name.map(clean).filter(|name| !name.is_empty());
+        Self::parse(&match name {
+            Some(name) => format!("{}_{name}", clean(role)),
+            None => clean(role),
+        })
     }
 
     /// The id as text.

@@ -1,0 +1,1 @@
+//! Runs turns as processes and leaves none behind.
