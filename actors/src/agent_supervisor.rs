@@ -1,167 +1,286 @@
-//! One agent: its queue, its sessions, its turns. (Being written: messages first.)
+//! One agent: its queue, its sessions, its turns.
+//!
+//! Takes tasks once they are kept, begins turns as rules and room allow, follows them to their
+//! end, and keeps what came of them before anyone hears of it. What runs belongs to this actor: when
+//! it ends, so do its turns, and the next run finds in the store what is to be made good.
+//!
+//! | message | from | reply |
+//! |---|---|---|
+//! | [`QueueTask`] | HTTP handlers | by its own oneshot, after the commit |
+//! | [`CancelTask`], [`CancelTurn`], [`AnswerTask`] | HTTP handlers | by their own oneshots |
+//! | [`SetRunState`], [`Retire`] | `AgentDirectory` | none; when all is ended |
+//! | [`WindDown`] | shutdown | when no turn runs |
+//! | [`GetAgentStatus`] | HTTP handlers | [`AgentStatus`] |
 
-use std::{path::PathBuf, sync::Arc};
+mod ending;
+mod intake;
+mod messages;
+pub mod metrics;
+mod recovery;
+mod status;
+mod turn_run;
+mod turns;
 
-use actix::Message;
-use chrono::{DateTime, Utc};
-use serde::Serialize;
-use thiserror::Error;
-use tokio::sync::oneshot;
+#[cfg(test)]
+mod tests;
 
-use crate::{
-    domain::{
-        agent::Delivery,
-        ids::{AgentId, MessageId, SessionKey, TurnId},
-        task::{NewTask, TaskOutcome},
-        turn::Failure,
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
     },
-    feed::{Feed, TaskEvent},
-    ports::StoreError,
 };
 
-/// Gives an agent something to do.
-///
-/// The reply comes once the task is kept; its feed tells the rest.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct QueueTask {
-    /// The task.
-    pub task: Arc<NewTask>,
-    /// Hears that it is kept, or why not. Nobody listening takes nothing back.
-    pub reply: oneshot::Sender<Result<Feed<TaskEvent>, QueueError>>,
-}
+use actix::{Actor, AsyncContext, Context, Handler, SpawnHandle};
+use tokio::sync::{Semaphore, oneshot};
 
-/// Why an agent does not take a task. Nothing of it is kept.
-#[derive(Debug, Clone, Error, PartialEq, Eq)]
-pub enum QueueError {
-    /// The store did not keep it.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// As much waits as may wait.
-    #[error(
-        "{waiting} tasks wait for agent `{agent}`, which is its limit (`queue`); try again later"
-    )]
-    Full {
-        /// The agent.
-        agent: AgentId,
-        /// How many wait.
-        waiting: usize,
+pub use self::messages::{
+    AgentState, AgentStatus, AnswerTask, CancelTask, CancelTurn, GetAgentStatus, QueueError,
+    QueueTask, Retire, RunningTurnStatus, SetRunState, WindDown,
+};
+use self::turns::Running;
+use crate::{
+    delivery::Depth,
+    domain::{
+        agent::AgentProfile,
+        after_turn::StopReason,
+        ids::{MessageId, TurnId},
+        restart::RestartIntensity,
+        turn::Failure,
+        turn_queue::TurnQueue,
     },
-    /// It was stopped by an operator.
-    #[error("agent `{0}` is stopped; start it with `POST /agents/{0}/start`")]
-    Stopped(AgentId),
-    /// Its turns failed to start too often.
-    #[error("agent `{agent}` is parked: {why}; mend that, then `POST /agents/{agent}/resume`")]
-    Parked {
-        /// The agent.
-        agent: AgentId,
-        /// What failed.
-        why: String,
+    feed::{Feed, TaskEvent, TaskFeeds, TurnFeeds},
+    ports::{
+        Clock, IdSource,
+        turns::{TaskStore, TurnLauncher, TurnTokens},
     },
-    /// The service is about to stop.
-    #[error("the service is stopping; try again shortly")]
-    Stopping,
+};
+
+/// Messages that may wait in the mailbox; further ones are refused as busy.
+const MAILBOX: usize = 1024;
+
+/// What a supervisor works with. All runs of one agent's supervisor share it.
+#[derive(Clone)]
+pub struct SupervisorParts {
+    /// The agent.
+    pub profile: Arc<AgentProfile>,
+    /// What all supervisors share.
+    pub shared: Arc<SharedParts>,
+    /// Set while an operator has stopped the agent.
+    pub is_stopped: Arc<AtomicBool>,
+    /// The mailbox's count of waiting messages.
+    pub depth: Depth,
 }
 
-/// Takes a task back: one that waits is never begun, a turn that works on it alone is ended.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct CancelTask {
-    /// Which task.
-    pub task: MessageId,
-    /// Answers whether it had not ended before; once its processes are gone.
-    pub reply: oneshot::Sender<Result<bool, StoreError>>,
+/// What all supervisors share.
+pub struct SharedParts {
+    /// Keeps tasks and turns.
+    pub store: Arc<dyn TaskStore>,
+    /// Runs turns.
+    pub launcher: Arc<dyn TurnLauncher>,
+    /// Makes tokens for callbacks.
+    pub tokens: Arc<dyn TurnTokens>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Makes ids of turns.
+    pub ids: Arc<dyn IdSource>,
+    /// One permit for each turn that may run, all agents together. First come, first served, and an
+    /// agent waits for one permit at a time: that is fair between agents.
+    pub gate: Arc<Semaphore>,
+    /// Live logs of tasks.
+    pub task_feeds: TaskFeeds,
+    /// Live logs of turns.
+    pub turn_feeds: TurnFeeds,
+    /// What turns are told as `POSTROOM_URL`.
+    pub url: Arc<str>,
+    /// The agent that is told that it is the manager.
+    pub manager: crate::domain::ids::AgentId,
+    /// The manager's prompt template.
+    pub manager_template: Arc<str>,
 }
 
-/// Ends a running turn; its tasks are cancelled.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct CancelTurn {
-    /// Which turn.
-    pub turn: TurnId,
-    /// Answers whether it ran; once its processes are gone.
-    pub reply: oneshot::Sender<bool>,
+/// Why nothing new is begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Closing {
+    /// The service stops.
+    WindingDown,
+    /// Another supervisor takes over.
+    Replaced,
+    /// The agent is removed.
+    Retiring,
 }
 
-/// Ends a task with an answer that came by `/agent-reply`.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct AnswerTask {
-    /// Which task.
-    pub task: MessageId,
-    /// How it ends.
-    pub outcome: TaskOutcome,
-    /// Answers whether it had not ended before.
-    pub reply: oneshot::Sender<Result<bool, StoreError>>,
+/// The supervisor actor of one agent.
+pub struct AgentSupervisor {
+    parts: SupervisorParts,
+    queue: TurnQueue,
+    /// The logs of tasks that have not ended; holding them here keeps them findable.
+    feeds: HashMap<MessageId, Feed<TaskEvent>>,
+    running: HashMap<TurnId, Running>,
+    /// Tasks on their way to the disk.
+    committing: usize,
+    is_waiting_for_slot: bool,
+    is_recovered: bool,
+    start_failures: RestartIntensity,
+    parked: Option<String>,
+    closing: Option<Closing>,
+    last_failure: Option<Failure>,
+    wake: Option<SpawnHandle>,
+    /// Who wants to hear that nothing runs.
+    at_rest: Vec<oneshot::Sender<()>>,
 }
 
-/// Tells an agent to take turns, or not to.
-#[derive(Debug, Clone, Copy, Message)]
-#[rtype(result = "()")]
-pub enum SetRunState {
-    /// No turns from now on; those that run are cancelled, what waits goes on waiting.
-    Stop,
-    /// Turns again; also out of being parked.
-    Start,
+impl AgentSupervisor {
+    /// A supervisor that begins by making good what its last run left.
+    pub fn new(parts: SupervisorParts) -> Self {
+        Self {
+            queue: TurnQueue::new(parts.profile.queue_mode),
+            parts,
+            feeds: HashMap::new(),
+            running: HashMap::new(),
+            committing: 0,
+            is_waiting_for_slot: false,
+            is_recovered: false,
+            start_failures: RestartIntensity::default(),
+            parked: None,
+            closing: None,
+            last_failure: None,
+            wake: None,
+            at_rest: Vec::new(),
+        }
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.parts.is_stopped.load(Ordering::Relaxed)
+    }
+
+    /// Whether turns may begin, as far as this agent is concerned.
+    fn takes_turns(&self) -> bool {
+        self.is_recovered && self.closing.is_none() && self.parked.is_none() && !self.is_stopped()
+    }
+
+    /// Tells those who wait for it that nothing runs, once that is so.
+    fn settle(&mut self, ctx: &mut Context<Self>) {
+        if !self.running.is_empty() || self.committing > 0 {
+            return;
+        }
+        for waiting in self.at_rest.drain(..) {
+            waiting.send(()).ok();
+        }
+        let is_over = match self.closing {
+            Some(Closing::Retiring) => self.queue.waiting() == 0,
+            Some(Closing::Replaced) => true,
+            Some(Closing::WindingDown) | None => false,
+        };
+        if is_over {
+            actix::ActorContext::stop(ctx);
+        }
+    }
 }
 
-/// Asks an agent how it is.
-#[derive(Debug, Clone, Copy, Message)]
-#[rtype(result = "AgentStatus")]
-pub struct GetAgentStatus;
+impl Actor for AgentSupervisor {
+    type Context = Context<Self>;
 
-/// How an agent is.
-#[derive(Debug, Clone, Serialize, actix::MessageResponse)]
-pub struct AgentStatus {
-    /// Its name.
-    pub id: AgentId,
-    /// What it does.
-    pub state: AgentState,
-    /// Why it is parked or cannot start turns, in words.
-    pub problem: Option<String>,
-    /// How tasks reach it.
-    pub delivery: Delivery,
-    /// Its command, in one line.
-    pub cli: String,
-    /// Its folder.
-    pub workspace: PathBuf,
-    /// Turns that run now.
-    pub turns: Vec<RunningTurnStatus>,
-    /// Tasks that wait.
-    pub waiting: usize,
-    /// Since when the oldest of them waits.
-    pub oldest_waiting_since: Option<DateTime<Utc>>,
-    /// Why the next task waits, in words; `None` where none does.
-    pub waits_for: Option<String>,
-    /// How its last turn failed, if it did.
-    pub last_failure: Option<Failure>,
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(MAILBOX);
+        recovery::begin(self, ctx);
+    }
 }
 
-/// What an agent does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum AgentState {
-    /// No turn runs.
-    Idle,
-    /// A turn runs.
-    Running,
-    /// It takes no turns until it is started.
-    Stopped,
-    /// It failed too often and takes no turns until it is resumed.
-    Parked,
+impl Handler<QueueTask> for AgentSupervisor {
+    type Result = ();
+
+    fn handle(&mut self, queued: QueueTask, ctx: &mut Self::Context) {
+        self.parts.depth.taken();
+        self.take_in(queued, ctx);
+    }
 }
 
-/// A turn that runs now.
-#[derive(Debug, Clone, Serialize)]
-pub struct RunningTurnStatus {
-    /// Which turn.
-    pub turn: TurnId,
-    /// Its process group; `None` before it has one.
-    pub pid: Option<u32>,
-    /// In which session.
-    pub session: SessionKey,
-    /// Since when.
-    pub since: DateTime<Utc>,
-    /// What it works on.
-    pub tasks: Vec<MessageId>,
+impl Handler<CancelTask> for AgentSupervisor {
+    type Result = ();
+
+    fn handle(&mut self, cancel: CancelTask, ctx: &mut Self::Context) {
+        self.parts.depth.taken();
+        self.cancel_task(cancel, ctx);
+    }
+}
+
+impl Handler<AnswerTask> for AgentSupervisor {
+    type Result = ();
+
+    fn handle(&mut self, answer: AnswerTask, ctx: &mut Self::Context) {
+        self.parts.depth.taken();
+        self.end_task(answer.task, answer.outcome, answer.reply, ctx);
+    }
+}
+
+impl Handler<CancelTurn> for AgentSupervisor {
+    type Result = ();
+
+    fn handle(&mut self, cancel: CancelTurn, _: &mut Self::Context) {
+        self.parts.depth.taken();
+        match self.running.get_mut(&cancel.turn) {
+            Some(running) => running.stop(StopReason::Cancelled, Some(cancel.reply)),
+            None => drop(cancel.reply.send(false)),
+        }
+    }
+}
+
+impl Handler<SetRunState> for AgentSupervisor {
+    type Result = ();
+
+    fn handle(&mut self, state: SetRunState, ctx: &mut Self::Context) {
+        self.parts.depth.taken();
+        match state {
+            SetRunState::Stop => {
+                self.parts.is_stopped.store(true, Ordering::Relaxed);
+                self.stop_all(StopReason::Interrupted);
+            }
+            SetRunState::Start => {
+                self.parts.is_stopped.store(false, Ordering::Relaxed);
+                self.parked = None;
+                self.start_failures = RestartIntensity::default();
+                self.queue.forget_pauses();
+                self.schedule(ctx);
+            }
+        }
+    }
+}
+
+impl Handler<WindDown> for AgentSupervisor {
+    type Result = ();
+
+    fn handle(&mut self, wind_down: WindDown, ctx: &mut Self::Context) {
+        self.parts.depth.taken();
+        let closing = if wind_down.stop { Closing::Replaced } else { Closing::WindingDown };
+        self.closing.get_or_insert(closing);
+        self.at_rest.push(wind_down.reply);
+        if wind_down.interrupt {
+            self.stop_all(StopReason::Interrupted);
+        }
+        self.settle(ctx);
+    }
+}
+
+impl Handler<Retire> for AgentSupervisor {
+    type Result = ();
+
+    fn handle(&mut self, retire: Retire, ctx: &mut Self::Context) {
+        self.parts.depth.taken();
+        self.closing = Some(Closing::Retiring);
+        self.at_rest.push(retire.reply);
+        self.stop_all(StopReason::Cancelled);
+        self.give_up_what_waits(ctx);
+        self.settle(ctx);
+    }
+}
+
+impl Handler<GetAgentStatus> for AgentSupervisor {
+    type Result = AgentStatus;
+
+    fn handle(&mut self, _: GetAgentStatus, _: &mut Self::Context) -> AgentStatus {
+        self.parts.depth.taken();
+        self.status()
+    }
 }

@@ -2,6 +2,7 @@
 //!
 //! Time, ids and jitter come in as arguments, so every rule of the broker is tested without one.
 
+pub mod after_turn;
 pub mod agent;
 pub mod backend_request;
 pub mod batching;
@@ -12,6 +13,7 @@ pub mod context;
 pub mod envelope;
 pub mod ids;
 pub mod inbox_item;
+pub mod narration;
 pub mod openclaw;
 pub mod predecessor;
 pub mod prompt;
@@ -24,3 +26,4 @@ pub mod routing;
 pub mod session;
 pub mod task;
 pub mod turn;
+pub mod turn_queue;

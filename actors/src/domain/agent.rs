@@ -6,6 +6,17 @@ use serde::Serialize;
 
 use super::ids::AgentId;
 
+/// Names that no agent may have: the home folder and the configuration keep them for other things.
+pub const RESERVED_NAMES: [&str; 7] = [
+    "agent_replies",
+    "default",
+    "defaults",
+    "logs",
+    "max_turns",
+    "store",
+    "templates",
+];
+
 /// Everything that is settled about one agent before a turn begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AgentProfile {

@@ -236,6 +236,12 @@ pub trait AgentHome: Send + Sync + 'static {
         is_stopped: bool,
     ) -> SendFuture<Result<(), WorkspaceError>>;
 
+    /// Keeps that an agent was removed: it is not adopted again. Its workspace stays as it is.
+    ///
+    /// # Errors
+    /// [`WorkspaceError`].
+    fn note_removed(&self, agent: AgentId) -> SendFuture<Result<(), WorkspaceError>>;
+
     /// The workspace of an agent; it need not be there.
     fn workspace(&self, agent: &AgentId) -> PathBuf;
 }

@@ -1,0 +1,80 @@
+//! Ends tasks outside of turns: taken back, answered elsewhere, given up.
+
+use actix::{AsyncContext, Context, WrapFuture, fut::ActorFutureExt};
+use tokio::sync::oneshot;
+
+use super::{AgentSupervisor, CancelTask};
+use crate::{
+    domain::{
+        after_turn::StopReason,
+        ids::MessageId,
+        task::TaskOutcome,
+        turn::{Failure, FailureCode},
+    },
+    feed::TaskEvent,
+    ports::StoreError,
+};
+
+type Reply = oneshot::Sender<Result<bool, StoreError>>;
+
+impl AgentSupervisor {
+    /// A turn that works on this task alone is ended; otherwise the task ends and the turn goes on.
+    pub(super) fn cancel_task(&mut self, cancel: CancelTask, ctx: &mut Context<Self>) {
+        let CancelTask { task, reply } = cancel;
+        let alone = self
+            .running
+            .values_mut()
+            .find(|running| running.tasks == [task]);
+        match alone {
+            Some(running) => running.stop_for_task(StopReason::Cancelled, reply),
+            None => self.end_task(task, TaskOutcome::Cancelled, reply, ctx),
+        }
+    }
+
+    pub(super) fn end_task(
+        &mut self,
+        task: MessageId,
+        outcome: TaskOutcome,
+        reply: Reply,
+        ctx: &mut Context<Self>,
+    ) {
+        let now = self.parts.shared.clock.now();
+        let kept = self
+            .parts
+            .shared
+            .store
+            .end_task(task, outcome.clone(), now);
+        let ended = kept
+            .into_actor(self)
+            .map(move |kept, actor: &mut Self, ctx| {
+                if kept == Ok(true) {
+                    actor.queue.remove(task);
+                    actor.tell_ended(task, outcome);
+                    actor.settle(ctx);
+                }
+                // Whoever asked may be gone; it is done all the same.
+                drop(reply.send(kept));
+            });
+        ctx.spawn(ended);
+    }
+
+    /// The last thing that the readers of a task hear.
+    pub(super) fn tell_ended(&mut self, task: MessageId, outcome: TaskOutcome) {
+        if let Some(feed) = self.feeds.remove(&task) {
+            feed.publish(TaskEvent::Ended(outcome));
+            feed.close();
+        }
+    }
+
+    /// The agent is removed: what waits will never be begun.
+    pub(super) fn give_up_what_waits(&mut self, ctx: &mut Context<Self>) {
+        let failure = Failure {
+            code: FailureCode::AgentRemoved,
+            message: format!("agent `{}` was removed", self.parts.profile.id),
+        };
+        for task in self.queue.remove_all() {
+            let (reply, _nobody) = oneshot::channel();
+            self.end_task(task.id, TaskOutcome::Failed(failure.clone()), reply, ctx);
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Takes tasks in: kept first, then queued, then told.
+
+use std::sync::Arc;
+
+use actix::{AsyncContext, Context, WrapFuture, fut::ActorFutureExt};
+use tokio::sync::oneshot;
+
+use super::{AgentSupervisor, Closing, QueueError, QueueTask};
+use crate::{
+    domain::{
+        after_turn::StopReason,
+        agent::QueueMode,
+        envelope::Sequence,
+        task::{NewTask, WaitingTask},
+    },
+    feed::{Feed, TaskEvent},
+    ports::StoreError,
+};
+
+type Reply = oneshot::Sender<Result<Feed<TaskEvent>, QueueError>>;
+
+impl AgentSupervisor {
+    pub(super) fn take_in(&mut self, queued: QueueTask, ctx: &mut Context<Self>) {
+        let QueueTask { task, reply } = queued;
+        if let Err(refused) = self.admit() {
+            // Whoever asked may be gone; there is nothing of theirs to keep.
+            drop(reply.send(Err(refused)));
+            return;
+        }
+        self.committing = self.committing.saturating_add(1);
+        // Readers that come as soon as the task is kept find its log.
+        let feed = self.parts.shared.task_feeds.open(task.id);
+        let kept = self.parts.shared.store.queue_task(Arc::clone(&task));
+        let queued = kept
+            .into_actor(self)
+            .map(move |kept, actor: &mut Self, ctx| actor.kept(&task, kept, feed, reply, ctx));
+        ctx.spawn(queued);
+    }
+
+    fn admit(&self) -> Result<(), QueueError> {
+        let agent = || self.parts.profile.id.clone();
+        if matches!(self.closing, Some(Closing::WindingDown | Closing::Replaced)) {
+            return Err(QueueError::Stopping);
+        }
+        if self.closing == Some(Closing::Retiring) || self.is_stopped() {
+            return Err(QueueError::Stopped(agent()));
+        }
+        if let Some(why) = &self.parked {
+            let (agent, why) = (agent(), why.clone());
+            return Err(QueueError::Parked { agent, why });
+        }
+        let waiting = self.queue.waiting().saturating_add(self.committing);
+        if waiting >= self.parts.profile.queue {
+            let agent = agent();
+            return Err(QueueError::Full { agent, waiting });
+        }
+        Ok(())
+    }
+
+    fn kept(
+        &mut self,
+        task: &NewTask,
+        kept: Result<Sequence, StoreError>,
+        feed: Feed<TaskEvent>,
+        reply: Reply,
+        ctx: &mut Context<Self>,
+    ) {
+        self.committing = self.committing.saturating_sub(1);
+        let sequence = match kept {
+            Ok(sequence) => sequence,
+            Err(error) => {
+                drop(reply.send(Err(error.into())));
+                self.settle(ctx);
+                return;
+            }
+        };
+        // A recovery that ran meanwhile may have read it from the store already.
+        if !self.feeds.contains_key(&task.id) {
+            self.feeds.insert(task.id, feed.clone());
+            self.queue.push(waiting(task, sequence));
+        }
+        // A sender that has gone takes nothing back.
+        drop(reply.send(Ok(feed)));
+        self.interrupt_for(task);
+        self.settle(ctx);
+        self.schedule_soon(ctx);
+    }
+
+    /// With `interrupt`, what arrives ends the turn that its session is at.
+    fn interrupt_for(&mut self, task: &NewTask) {
+        if self.parts.profile.queue_mode != QueueMode::Interrupt {
+            return;
+        }
+        let same_session = |running: &&mut super::Running| running.session == task.session;
+        if let Some(running) = self.running.values_mut().find(same_session) {
+            running.stop(StopReason::Cancelled, None);
+        }
+    }
+}
+
+fn waiting(task: &NewTask, sequence: Sequence) -> WaitingTask {
+    WaitingTask {
+        sequence,
+        id: task.id,
+        session: task.session.clone(),
+        received_at: task.received_at,
+        attempts: 0,
+        not_before: None,
+        is_background: task.is_background,
+        interrupted_turn: None,
+    }
+}

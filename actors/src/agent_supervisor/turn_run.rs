@@ -1,0 +1,193 @@
+//! One turn, from its tasks to what becomes of them.
+//!
+//! The order is what the broker's promises stand on: the turn is kept, then its process starts;
+//! its processes are gone, then its end is kept, then its readers hear of it.
+
+mod follow;
+mod prepare;
+
+use std::{
+    sync::{Arc, atomic::AtomicU32},
+    time::Duration,
+};
+
+use tokio::sync::oneshot;
+
+use self::{follow::Followed, prepare::Prepared};
+use super::{SupervisorParts, metrics};
+use crate::{
+    domain::{
+        after_turn::{StopReason, after_failed_start, after_turn, turn_state},
+        ids::{MessageId, SessionKey, TurnId},
+        task::WaitingTask,
+        turn::{AfterTurn, Failure, FailureCode, TurnEnd, TurnEvent, TurnExit, TurnResult},
+        turn_queue::Batch,
+    },
+    feed::{Feed, TaskEvent},
+    ports::{StoreError, turns::LaunchError},
+};
+
+/// A turn that is about to begin.
+pub(super) struct TurnJob {
+    pub(super) turn: TurnId,
+    pub(super) batch: Batch,
+    /// The logs of its tasks.
+    pub(super) feeds: Vec<(MessageId, Feed<TaskEvent>)>,
+    /// Says that it must end; dropped when the supervisor is gone.
+    pub(super) stopped: oneshot::Receiver<StopReason>,
+    /// Where its process group is shown.
+    pub(super) pid: Arc<AtomicU32>,
+    pub(super) parts: SupervisorParts,
+}
+
+/// What came of a turn.
+pub(super) struct TurnReport {
+    pub(super) turn: TurnId,
+    pub(super) session: SessionKey,
+    /// What became of its tasks; kept already.
+    pub(super) tasks: Vec<(WaitingTask, AfterTurn)>,
+    /// Tasks that it did not begin with; they wait again.
+    pub(super) given_back: Vec<WaitingTask>,
+    /// Why its process did not start.
+    pub(super) cannot_start: Option<String>,
+    /// How it failed.
+    pub(super) failure: Option<Failure>,
+}
+
+/// How long to wait before asking a store again that could not answer.
+const STORE_PAUSE: Duration = Duration::from_secs(1);
+
+/// Runs a turn to its end.
+///
+/// # Cancel safety
+/// Dropped before its end, its processes are killed, and the next start makes good what it left.
+pub(super) async fn run(job: TurnJob) -> TurnReport {
+    let mut report = TurnReport {
+        turn: job.turn,
+        session: job.batch.session.clone(),
+        tasks: Vec::new(),
+        given_back: Vec::new(),
+        cannot_start: None,
+        failure: None,
+    };
+    match prepare::prepare(&job).await {
+        Ok(prepared) => run_prepared(job, prepared, &mut report).await,
+        Err(refused) => {
+            tracing::warn!(agent = %job.parts.profile.id, %refused, "a turn waits for the store");
+            report.given_back = paused(job.batch.tasks, &job.parts);
+        }
+    }
+    report
+}
+
+async fn run_prepared(mut job: TurnJob, prepared: Prepared, report: &mut TurnReport) {
+    report.given_back = prepared.left_over;
+    let Some(order) = prepared.order else {
+        report.tasks = prepared.hopeless;
+        return;
+    };
+    let shared = Arc::clone(&job.parts.shared);
+    let (agent, began) = (job.parts.profile.id.clone(), shared.clock.now());
+    let waited = prepared.tasks.first().map(|task| began - task.waiting.received_at);
+    let waited = waited.and_then(|waited| waited.to_std().ok());
+    let _gauge = metrics::RunningGauge::begin(&agent, waited.unwrap_or_default());
+    let feed = shared.turn_feeds.open(job.turn);
+    let (followed, stopped) = match shared.launcher.launch(order).await {
+        Ok(running) => follow::follow(&mut job, &prepared.tasks, running, &feed).await,
+        Err(error) => {
+            report.cannot_start = is_the_agents_fault(&error).then(|| error.to_string());
+            (Followed::not_started(cannot_start(&error)), None)
+        }
+    };
+    let now = shared.clock.now();
+    let exit = &followed.exit;
+    let started = followed.started;
+    report.tasks = prepared
+        .tasks
+        .into_iter()
+        .map(|task| {
+            let after = match (&exit.result, started) {
+                (TurnResult::Failed(failure), false) => {
+                    after_failed_start(task.facts, failure.clone(), now)
+                }
+                _ => after_turn(task.facts, exit, stopped, &followed.said, followed.signs, now),
+            };
+            (task.waiting, after)
+        })
+        .collect();
+    report.failure = match &exit.result {
+        TurnResult::Failed(failure) | TurnResult::TimedOut(failure) => Some(failure.clone()),
+        _ => None,
+    };
+    let state = turn_state(exit, stopped);
+    metrics::turn_ended(&agent, state, (now - began).to_std().unwrap_or_default(), exit);
+    let end = TurnEnd {
+        id: job.turn,
+        state,
+        exit_code: exit.exit_code,
+        signal: exit.signal,
+        usage: exit.usage,
+        usage_total: exit.usage_total,
+        failure: report.failure.clone(),
+        transcript: exit.transcript.clone(),
+        ended_at: now,
+        tasks: report
+            .tasks
+            .iter()
+            .map(|(task, after)| (task.id, after.clone()))
+            .collect(),
+    };
+    keep_end(&job.parts, end).await;
+    feed.publish(TurnEvent::Exited(Box::new(followed.exit)));
+    feed.close();
+}
+
+/// Nobody hears of an end that is not kept; a store in trouble is asked until it can.
+async fn keep_end(parts: &SupervisorParts, end: TurnEnd) {
+    loop {
+        match parts.shared.store.end_turn(end.clone()).await {
+            Ok(()) => return,
+            Err(StoreError::Closed) => {
+                tracing::warn!(turn = %end.id, "the end of a turn is not kept: the store is closed");
+                return;
+            }
+            Err(error) => {
+                tracing::warn!(turn = %end.id, %error, "the end of a turn cannot be kept yet");
+                tokio::time::sleep(STORE_PAUSE).await;
+            }
+        }
+    }
+}
+
+fn paused(tasks: Vec<WaitingTask>, parts: &SupervisorParts) -> Vec<WaitingTask> {
+    let pause = chrono::TimeDelta::from_std(STORE_PAUSE).unwrap_or_default();
+    let not_before = parts.shared.clock.now().checked_add_signed(pause);
+    tasks
+        .into_iter()
+        .map(|task| WaitingTask { not_before, ..task })
+        .collect()
+}
+
+/// Whether a turn that did not start says something about its agent.
+const fn is_the_agents_fault(error: &LaunchError) -> bool {
+    !matches!(error, LaunchError::PromptTooLong { .. } | LaunchError::NoRoom(_))
+}
+
+fn cannot_start(error: &LaunchError) -> TurnExit {
+    let code = match error {
+        LaunchError::PromptTooLong { .. } => FailureCode::PromptTooLong,
+        _ => FailureCode::CannotStart,
+    };
+    TurnExit {
+        result: TurnResult::Failed(Failure {
+            code,
+            message: error.to_string(),
+        }),
+        exit_code: None,
+        signal: None,
+        usage: None,
+        usage_total: None,
+        killed: 0,
+        transcript: None,
+    }
+}

@@ -1,0 +1,173 @@
+//! Follows a running turn: tells its readers what it does, ends it when it must end.
+
+use std::sync::atomic::Ordering;
+
+use futures_util::StreamExt;
+
+use super::{TurnJob, prepare::TurnTask};
+use crate::{
+    domain::{
+        after_turn::{StopReason, TurnSigns},
+        narration::Narration,
+        turn::{Failure, FailureCode, TurnEvent, TurnExit, TurnResult},
+    },
+    feed::{Feed, TaskEvent},
+    ports::turns::RunningTurn,
+};
+
+/// Events of one turn that readers of the turn are shown at most, besides its end.
+const MOST_EVENTS: usize = 20_000;
+
+/// What was seen of a turn.
+pub(super) struct Followed {
+    pub(super) exit: TurnExit,
+    pub(super) said: Narration,
+    pub(super) signs: TurnSigns,
+    /// Whether there was a process.
+    pub(super) started: bool,
+}
+
+impl Followed {
+    /// A turn that had no process.
+    pub(super) fn not_started(exit: TurnExit) -> Self {
+        Self {
+            exit,
+            said: Narration::default(),
+            signs: TurnSigns::default(),
+            started: false,
+        }
+    }
+}
+
+/// Follows a turn until all its processes are gone.
+pub(super) async fn follow(
+    job: &mut TurnJob,
+    tasks: &[TurnTask],
+    running: RunningTurn,
+    feed: &Feed<TurnEvent>,
+) -> (Followed, Option<StopReason>) {
+    let RunningTurn { mut events, stop } = running;
+    let mut watcher = Watcher::new(job, tasks, feed);
+    let (mut stop, mut stopped) = (Some(stop), None);
+    let exit = loop {
+        tokio::select! {
+            event = events.next() => match event {
+                Some(TurnEvent::Exited(exit)) => break *exit,
+                Some(event) => watcher.see(event),
+                None => break broken_off(),
+            },
+            reason = &mut job.stopped, if stop.is_some() => {
+                // Without a supervisor nobody is left to ask for anything else.
+                stopped = Some(reason.unwrap_or(StopReason::Interrupted));
+                if let Some(stop) = stop.take() {
+                    stop();
+                }
+            }
+        }
+    };
+    (watcher.ended(exit), stopped)
+}
+
+/// The launcher gave up without saying how the turn ended.
+fn broken_off() -> TurnExit {
+    TurnExit {
+        result: TurnResult::Failed(Failure {
+            code: FailureCode::TurnFailed,
+            message: "the turn was lost from sight; see the log of the service".to_owned(),
+        }),
+        exit_code: None,
+        signal: None,
+        usage: None,
+        usage_total: None,
+        killed: 0,
+        transcript: None,
+    }
+}
+
+/// Passes on what a turn does.
+struct Watcher {
+    said: Narration,
+    signs: TurnSigns,
+    shown: usize,
+    turn: Feed<TurnEvent>,
+    readers: Vec<Feed<TaskEvent>>,
+    parts: super::SupervisorParts,
+    id: crate::domain::ids::TurnId,
+    pid: std::sync::Arc<std::sync::atomic::AtomicU32>,
+}
+
+impl Watcher {
+    fn new(job: &TurnJob, tasks: &[TurnTask], turn: &Feed<TurnEvent>) -> Self {
+        let feed_of = |task: &TurnTask| {
+            let found = job.feeds.iter().find(|(id, _)| *id == task.waiting.id);
+            found.map(|(_, feed)| feed.clone())
+        };
+        for feed in tasks.iter().filter_map(feed_of) {
+            feed.publish(TaskEvent::Started(job.turn));
+        }
+        let streamed = tasks.iter().filter(|task| task.facts.is_streamed);
+        Self {
+            said: Narration::default(),
+            signs: TurnSigns::default(),
+            shown: 0,
+            turn: turn.clone(),
+            readers: streamed.filter_map(feed_of).collect(),
+            parts: job.parts.clone(),
+            id: job.turn,
+            pid: std::sync::Arc::clone(&job.pid),
+        }
+    }
+
+    fn see(&mut self, event: TurnEvent) {
+        match &event {
+            TurnEvent::Started { pid } => self.pid.store(*pid, Ordering::Relaxed),
+            TurnEvent::Session(id) => self.note_session(id.clone()),
+            TurnEvent::Said(piece) => self.say(piece),
+            TurnEvent::MessageEnded => self.said.end_message(),
+            TurnEvent::Tool(_) => self.signs.worked = true,
+            TurnEvent::Trouble(_) => self.signs.had_trouble = true,
+            TurnEvent::Exited(_) => {}
+        }
+        self.shown = self.shown.saturating_add(1);
+        if self.shown <= MOST_EVENTS {
+            self.turn.publish(event);
+        }
+    }
+
+    fn say(&mut self, piece: &str) {
+        self.signs.worked = true;
+        if let Some(shown) = self.said.say(piece) {
+            for reader in &self.readers {
+                reader.publish(TaskEvent::Said(shown.clone()));
+            }
+        }
+    }
+
+    /// Kept at once, so that the session goes on after a crash. The change is on its way when the
+    /// call returns; it is committed before the turn's end is.
+    fn note_session(&self, cli_session: String) {
+        let kept = self.parts.shared.store.note_cli_session(self.id, cli_session);
+        let turn = self.id;
+        actix_rt::spawn(async move {
+            if let Err(error) = kept.await {
+                tracing::warn!(%turn, %error, "the session of a turn is not kept; the next one begins anew");
+            }
+        });
+    }
+
+    /// A CLI that tells its answer only at the end has said it then.
+    fn ended(mut self, exit: TurnExit) -> Followed {
+        if let TurnResult::Done(text) = &exit.result
+            && self.said.is_empty()
+        {
+            let text = text.clone();
+            self.say(&text);
+        }
+        Followed {
+            exit,
+            said: self.said,
+            signs: self.signs,
+            started: true,
+        }
+    }
+}
