@@ -24,7 +24,9 @@ use tokio::sync::oneshot;
 
 pub use self::agents::{Agent, Agents};
 use crate::{
-    agent_supervisor::{AgentSupervisor, Retire, SetRunState, SharedParts, SupervisorParts, WindDown},
+    agent_supervisor::{
+        AgentSupervisor, Retire, SetRunState, SharedParts, SupervisorParts, WindDown,
+    },
     delivery::{Depth, Mailbox},
     domain::{
         agent::{AgentProfile, RESERVED_NAMES},
@@ -147,11 +149,7 @@ impl AgentDirectory {
 ///
 /// # Errors
 /// [`HireError`]; nothing runs then.
-async fn hire(
-    parts: DirectoryParts,
-    id: AgentId,
-    hired: HiredAgent,
-) -> Result<Hired, HireError> {
+async fn hire(parts: DirectoryParts, id: AgentId, hired: HiredAgent) -> Result<Hired, HireError> {
     if RESERVED_NAMES.contains(&id.as_str()) {
         return Err(HireError::ReservedName(id));
     }
@@ -286,7 +284,7 @@ impl Handler<TakeInAgents> for AgentDirectory {
             }
             actor.problems = problems;
             // The start may have been given up meanwhile.
-            drop(take_in.reply.send(()));
+            take_in.reply.send(()).ok();
         }));
     }
 }
@@ -299,7 +297,9 @@ impl Handler<HireAgent> for AgentDirectory {
         let HireAgent { id, hired, reply } = asked;
         let hired = hire(self.parts.clone(), id, hired).into_actor(self);
         // Whoever asked may be gone; the agent is there all the same.
-        ctx.spawn(hired.map(move |hired, _, _| drop(reply.send(hired))));
+        ctx.spawn(hired.map(move |hired, _, _| {
+            reply.send(hired).ok();
+        }));
     }
 }
 
@@ -310,7 +310,9 @@ impl Handler<TellAgent> for AgentDirectory {
         self.parts.depth.taken();
         let TellAgent { id, state, reply } = told;
         let told = Self::tell(self.parts.clone(), id, state).into_actor(self);
-        ctx.spawn(told.map(move |told, _, _| drop(reply.send(told))));
+        ctx.spawn(told.map(move |told, _, _| {
+            reply.send(told).ok();
+        }));
     }
 }
 
@@ -321,7 +323,9 @@ impl Handler<RemoveAgent> for AgentDirectory {
         self.parts.depth.taken();
         let RemoveAgent { id, reply } = asked;
         let removed = Self::remove(self.parts.clone(), id).into_actor(self);
-        ctx.spawn(removed.map(move |removed, _, _| drop(reply.send(removed))));
+        ctx.spawn(removed.map(move |removed, _, _| {
+            reply.send(removed).ok();
+        }));
     }
 }
 

@@ -32,7 +32,7 @@ use std::{
     },
 };
 
-use actix::{Actor, AsyncContext, Context, Handler, SpawnHandle};
+use actix::{Actor, Context, Handler, SpawnHandle};
 use tokio::sync::{Semaphore, oneshot};
 
 pub use self::messages::{
@@ -43,8 +43,8 @@ use self::turns::Running;
 use crate::{
     delivery::Depth,
     domain::{
-        agent::AgentProfile,
         after_turn::StopReason,
+        agent::AgentProfile,
         ids::{MessageId, TurnId},
         restart::RestartIntensity,
         turn::Failure,
@@ -222,7 +222,9 @@ impl Handler<CancelTurn> for AgentSupervisor {
         self.parts.depth.taken();
         match self.running.get_mut(&cancel.turn) {
             Some(running) => running.stop(StopReason::Cancelled, Some(cancel.reply)),
-            None => drop(cancel.reply.send(false)),
+            None => {
+                cancel.reply.send(false).ok();
+            }
         }
     }
 }
@@ -253,7 +255,11 @@ impl Handler<WindDown> for AgentSupervisor {
 
     fn handle(&mut self, wind_down: WindDown, ctx: &mut Self::Context) {
         self.parts.depth.taken();
-        let closing = if wind_down.stop { Closing::Replaced } else { Closing::WindingDown };
+        let closing = if wind_down.stop {
+            Closing::Replaced
+        } else {
+            Closing::WindingDown
+        };
         self.closing.get_or_insert(closing);
         self.at_rest.push(wind_down.reply);
         if wind_down.interrupt {

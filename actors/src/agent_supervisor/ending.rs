@@ -39,11 +39,7 @@ impl AgentSupervisor {
         ctx: &mut Context<Self>,
     ) {
         let now = self.parts.shared.clock.now();
-        let kept = self
-            .parts
-            .shared
-            .store
-            .end_task(task, outcome.clone(), now);
+        let kept = self.parts.shared.store.end_task(task, outcome.clone(), now);
         let ended = kept
             .into_actor(self)
             .map(move |kept, actor: &mut Self, ctx| {
@@ -53,7 +49,7 @@ impl AgentSupervisor {
                     actor.settle(ctx);
                 }
                 // Whoever asked may be gone; it is done all the same.
-                drop(reply.send(kept));
+                reply.send(kept).ok();
             });
         ctx.spawn(ended);
     }

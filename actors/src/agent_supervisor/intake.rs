@@ -24,7 +24,7 @@ impl AgentSupervisor {
         let QueueTask { task, reply } = queued;
         if let Err(refused) = self.admit() {
             // Whoever asked may be gone; there is nothing of theirs to keep.
-            drop(reply.send(Err(refused)));
+            reply.send(Err(refused)).ok();
             return;
         }
         self.committing = self.committing.saturating_add(1);
@@ -69,7 +69,7 @@ impl AgentSupervisor {
         let sequence = match kept {
             Ok(sequence) => sequence,
             Err(error) => {
-                drop(reply.send(Err(error.into())));
+                reply.send(Err(error.into())).ok();
                 self.settle(ctx);
                 return;
             }
@@ -80,7 +80,7 @@ impl AgentSupervisor {
             self.queue.push(waiting(task, sequence));
         }
         // A sender that has gone takes nothing back.
-        drop(reply.send(Ok(feed)));
+        reply.send(Ok(feed)).ok();
         self.interrupt_for(task);
         self.settle(ctx);
         self.schedule_soon(ctx);

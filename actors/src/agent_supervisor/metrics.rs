@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics::{
+    Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+};
 
 use crate::domain::{
     ids::AgentId,
@@ -22,12 +24,29 @@ const PARKED: &str = "postroom_agents_parked_total";
 pub fn describe() {
     describe_counter!(TURNS, "Turns that ended, by agent and state");
     describe_gauge!(RUNNING, "Turns that run now, by agent");
-    describe_histogram!(DURATION, Unit::Seconds, "Time from a turn's begin to its end");
-    describe_histogram!(WAIT, Unit::Seconds, "Time that the oldest task of a turn had waited");
+    describe_histogram!(
+        DURATION,
+        Unit::Seconds,
+        "Time from a turn's begin to its end"
+    );
+    describe_histogram!(
+        WAIT,
+        Unit::Seconds,
+        "Time that the oldest task of a turn had waited"
+    );
     describe_gauge!(WAITING, "Tasks that wait, by agent");
-    describe_counter!(KILLED, "Processes that outlived their CLI and were killed, by agent");
-    describe_counter!(TOKENS, "Tokens that turns used, as CLIs report them, by agent and kind");
-    describe_counter!(PARKED, "How often an agent was parked because its turns did not start");
+    describe_counter!(
+        KILLED,
+        "Processes that outlived their CLI and were killed, by agent"
+    );
+    describe_counter!(
+        TOKENS,
+        "Tokens that turns used, as CLIs report them, by agent and kind"
+    );
+    describe_counter!(
+        PARKED,
+        "How often an agent was parked because its turns did not start"
+    );
 }
 
 /// Counts a turn while it is held.

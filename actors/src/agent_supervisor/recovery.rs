@@ -28,13 +28,13 @@ struct Found {
 }
 
 pub(super) fn begin(actor: &AgentSupervisor, ctx: &mut Context<AgentSupervisor>) {
-    let recovered = recover(actor.parts.clone())
-        .into_actor(actor)
-        .map(|found, actor: &mut AgentSupervisor, ctx| {
+    let recovered = recover(actor.parts.clone()).into_actor(actor).map(
+        |found, actor: &mut AgentSupervisor, ctx| {
             actor.take_over(found);
             actor.is_recovered = true;
             actor.schedule(ctx);
-        });
+        },
+    );
     ctx.spawn(recovered);
 }
 
@@ -76,8 +76,11 @@ async fn try_to_recover(parts: &SupervisorParts) -> Result<Found, StoreError> {
         settled.extend(tasks);
     }
     // A store that was half restored may hold tasks whose turn is gone: they wait again.
-    let is_settled =
-        |task: &WaitingTask| settled.iter().any(|(other, _): &(WaitingTask, _)| other.id == task.id);
+    let is_settled = |task: &WaitingTask| {
+        settled
+            .iter()
+            .any(|(other, _): &(WaitingTask, _)| other.id == task.id)
+    };
     open.extend(begun.iter().filter(|task| !is_settled(task)).cloned());
     Ok(Found { open, settled })
 }

@@ -9,7 +9,9 @@ impl AgentSupervisor {
     pub(super) fn status(&self) -> AgentStatus {
         let profile = &self.parts.profile;
         let turns = self.running.iter();
-        let mut turns: Vec<_> = turns.map(|(id, running)| running_turn(*id, running)).collect();
+        let mut turns: Vec<_> = turns
+            .map(|(id, running)| running_turn(*id, running))
+            .collect();
         turns.sort_unstable_by_key(|turn| turn.since);
         AgentStatus {
             id: profile.id.clone(),

@@ -88,7 +88,10 @@ async fn run_prepared(mut job: TurnJob, prepared: Prepared, report: &mut TurnRep
     };
     let shared = Arc::clone(&job.parts.shared);
     let (agent, began) = (job.parts.profile.id.clone(), shared.clock.now());
-    let waited = prepared.tasks.first().map(|task| began - task.waiting.received_at);
+    let waited = prepared
+        .tasks
+        .first()
+        .map(|task| began - task.waiting.received_at);
     let waited = waited.and_then(|waited| waited.to_std().ok());
     let _gauge = metrics::RunningGauge::begin(&agent, waited.unwrap_or_default());
     let feed = shared.turn_feeds.open(job.turn);
@@ -110,7 +113,14 @@ async fn run_prepared(mut job: TurnJob, prepared: Prepared, report: &mut TurnRep
                 (TurnResult::Failed(failure), false) => {
                     after_failed_start(task.facts, failure.clone(), now)
                 }
-                _ => after_turn(task.facts, exit, stopped, &followed.said, followed.signs, now),
+                _ => after_turn(
+                    task.facts,
+                    exit,
+                    stopped,
+                    &followed.said,
+                    followed.signs,
+                    now,
+                ),
             };
             (task.waiting, after)
         })
@@ -120,7 +130,12 @@ async fn run_prepared(mut job: TurnJob, prepared: Prepared, report: &mut TurnRep
         _ => None,
     };
     let state = turn_state(exit, stopped);
-    metrics::turn_ended(&agent, state, (now - began).to_std().unwrap_or_default(), exit);
+    metrics::turn_ended(
+        &agent,
+        state,
+        (now - began).to_std().unwrap_or_default(),
+        exit,
+    );
     let end = TurnEnd {
         id: job.turn,
         state,
@@ -170,7 +185,10 @@ fn paused(tasks: Vec<WaitingTask>, parts: &SupervisorParts) -> Vec<WaitingTask> 
 
 /// Whether a turn that did not start says something about its agent.
 const fn is_the_agents_fault(error: &LaunchError) -> bool {
-    !matches!(error, LaunchError::PromptTooLong { .. } | LaunchError::NoRoom(_))
+    !matches!(
+        error,
+        LaunchError::PromptTooLong { .. } | LaunchError::NoRoom(_)
+    )
 }
 
 fn cannot_start(error: &LaunchError) -> TurnExit {

@@ -10,8 +10,7 @@ use chrono::{DateTime, Utc};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::{
-    AgentSupervisor,
-    metrics,
+    AgentSupervisor, metrics,
     turn_run::{self, TurnJob, TurnReport},
 };
 use crate::{
@@ -48,7 +47,7 @@ impl Running {
         self.when_gone.extend(reply.map(WhenGone::Turn));
         if let Some(stop) = self.stop.take() {
             // A turn that has just ended needs no stop.
-            drop(stop.send(reason));
+            stop.send(reason).ok();
         }
     }
 
@@ -64,8 +63,12 @@ impl Running {
     fn tell_gone(self) {
         for waiting in self.when_gone {
             match waiting {
-                WhenGone::Turn(reply) => drop(reply.send(true)),
-                WhenGone::Task(reply) => drop(reply.send(Ok(true))),
+                WhenGone::Turn(reply) => {
+                    reply.send(true).ok();
+                }
+                WhenGone::Task(reply) => {
+                    reply.send(Ok(true)).ok();
+                }
             }
         }
     }
@@ -111,17 +114,15 @@ impl AgentSupervisor {
             return;
         }
         let slot = Arc::clone(&self.parts.shared.gate).acquire_owned();
-        let granted = slot
-            .into_actor(self)
-            .map(|permit, actor: &mut Self, ctx| {
-                actor.is_waiting_for_slot = false;
-                if let Ok(permit) = permit
-                    && actor.may_begin()
-                {
-                    actor.begin(permit, ctx);
-                }
-                actor.schedule(ctx);
-            });
+        let granted = slot.into_actor(self).map(|permit, actor: &mut Self, ctx| {
+            actor.is_waiting_for_slot = false;
+            if let Ok(permit) = permit
+                && actor.may_begin()
+            {
+                actor.begin(permit, ctx);
+            }
+            actor.schedule(ctx);
+        });
         ctx.spawn(granted);
     }
 

@@ -146,7 +146,11 @@ impl Watcher {
     /// Kept at once, so that the session goes on after a crash. The change is on its way when the
     /// call returns; it is committed before the turn's end is.
     fn note_session(&self, cli_session: String) {
-        let kept = self.parts.shared.store.note_cli_session(self.id, cli_session);
+        let kept = self
+            .parts
+            .shared
+            .store
+            .note_cli_session(self.id, cli_session);
         let turn = self.id;
         actix_rt::spawn(async move {
             if let Err(error) = kept.await {

@@ -9,9 +9,7 @@ use crate::{
         ids::MessageId,
         prompt::{self, PromptFacts, TaskForPrompt},
         task::{TaskOutcome, TaskRecord, WaitingTask},
-        turn::{
-            AfterTurn, CliSession, Failure, FailureCode, SessionRecord, TurnOrder, TurnStart,
-        },
+        turn::{AfterTurn, CliSession, Failure, FailureCode, SessionRecord, TurnOrder, TurnStart},
     },
     ports::StoreError,
 };
@@ -82,7 +80,9 @@ async fn load(job: &TurnJob) -> Result<Vec<Loaded>, StoreError> {
     let tasks = &job.batch.tasks;
     let ids: Vec<MessageId> = tasks.iter().map(|task| task.id).collect();
     let records = job.parts.shared.store.tasks(ids).await?;
-    let open = records.into_iter().filter(|record| !record.state.is_ended());
+    let open = records
+        .into_iter()
+        .filter(|record| !record.state.is_ended());
     let loaded = open.filter_map(|record| {
         let waiting = tasks.iter().find(|task| task.id == record.task.id)?.clone();
         Some(Loaded { waiting, record })
@@ -151,7 +151,11 @@ async fn give_up(
     let mut hopeless = Vec::new();
     for task in loaded {
         let outcome = TaskOutcome::Failed(failure.clone());
-        let ended = job.parts.shared.store.end_task(task.waiting.id, outcome.clone(), now);
+        let ended = job
+            .parts
+            .shared
+            .store
+            .end_task(task.waiting.id, outcome.clone(), now);
         ended.await?;
         hopeless.push((task.waiting, AfterTurn::Ended(outcome)));
     }
@@ -172,12 +176,7 @@ fn start(job: &TurnJob, loaded: &[Loaded], session: &SessionRecord) -> TurnStart
     }
 }
 
-fn order(
-    job: &TurnJob,
-    loaded: &[Loaded],
-    session: SessionRecord,
-    prompt: Arc<str>,
-) -> TurnOrder {
+fn order(job: &TurnJob, loaded: &[Loaded], session: SessionRecord, prompt: Arc<str>) -> TurnOrder {
     let chosen = || CliSession::New(job.turn.to_string());
     TurnOrder {
         turn: job.turn,
