@@ -120,6 +120,8 @@ pub struct AgentSupervisor {
     running: HashMap<TurnId, Running>,
     /// Tasks on their way to the disk.
     committing: usize,
+    /// Tasks whose end outside of a turn is on its way to the disk.
+    ending: usize,
     is_waiting_for_slot: bool,
     is_recovered: bool,
     start_failures: RestartIntensity,
@@ -140,6 +142,7 @@ impl AgentSupervisor {
             feeds: HashMap::new(),
             running: HashMap::new(),
             committing: 0,
+            ending: 0,
             is_waiting_for_slot: false,
             is_recovered: false,
             start_failures: RestartIntensity::default(),
@@ -162,7 +165,7 @@ impl AgentSupervisor {
 
     /// Tells those who wait for it that nothing runs, once that is so.
     fn settle(&mut self, ctx: &mut Context<Self>) {
-        if !self.running.is_empty() || self.committing > 0 {
+        if !self.running.is_empty() || self.committing > 0 || self.ending > 0 {
             return;
         }
         for waiting in self.at_rest.drain(..) {

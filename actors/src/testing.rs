@@ -2,6 +2,8 @@
 
 mod memory_inbox;
 mod memory_store;
+mod memory_tasks;
+mod scripted_launcher;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -9,7 +11,12 @@ use chrono::{DateTime, TimeDelta, TimeZone, Utc};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-pub use self::{memory_inbox::MemoryInbox, memory_store::MemoryStore};
+pub use self::{
+    memory_inbox::MemoryInbox,
+    memory_store::MemoryStore,
+    memory_tasks::MemoryTasks,
+    scripted_launcher::{ScriptedLauncher, ScriptedTurn, done, exit},
+};
 use crate::{
     domain::{
         envelope::Envelope,
@@ -45,6 +52,13 @@ pub fn start_time() -> DateTime<Utc> {
 /// Ids one after the other.
 #[derive(Debug, Default)]
 pub struct CountingIds(AtomicU64);
+
+impl CountingIds {
+    /// Ids that begin after this number.
+    pub const fn starting_at(number: u64) -> Self {
+        Self(AtomicU64::new(number))
+    }
+}
 
 impl IdSource for CountingIds {
     fn message_id(&self, _: DateTime<Utc>) -> MessageId {

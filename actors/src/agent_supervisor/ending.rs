@@ -38,16 +38,18 @@ impl AgentSupervisor {
         reply: Reply,
         ctx: &mut Context<Self>,
     ) {
+        self.ending = self.ending.saturating_add(1);
         let now = self.parts.shared.clock.now();
         let kept = self.parts.shared.store.end_task(task, outcome.clone(), now);
         let ended = kept
             .into_actor(self)
             .map(move |kept, actor: &mut Self, ctx| {
+                actor.ending = actor.ending.saturating_sub(1);
                 if kept == Ok(true) {
                     actor.queue.remove(task);
                     actor.tell_ended(task, outcome);
-                    actor.settle(ctx);
                 }
+                actor.settle(ctx);
                 // Whoever asked may be gone; it is done all the same.
                 reply.send(kept).ok();
             });
