@@ -1,5 +1,7 @@
 //! Fakes, recorders and a clock that follows tokio's, for tests.
 
+mod agents;
+mod memory_home;
 mod memory_inbox;
 mod memory_store;
 mod memory_tasks;
@@ -12,6 +14,8 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 pub use self::{
+    agents::{SharedFakes, agent_profile},
+    memory_home::MemoryHome,
     memory_inbox::MemoryInbox,
     memory_store::MemoryStore,
     memory_tasks::MemoryTasks,

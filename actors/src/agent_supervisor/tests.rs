@@ -8,17 +8,14 @@ use super::*;
 use crate::{
     delivery::Mailbox,
     domain::{
-        agent::{Delivery, OnDisconnect, Permissions, QueueMode, TurnLimits},
+        agent::QueueMode,
         ids::{AgentId, SessionKey},
         task::{NewTask, TaskOrigin, TaskOutcome, TaskState},
         turn::{CliSession, FailureCode, TurnEvent, TurnResult, TurnState},
     },
-    ports::{
-        StoreError,
-        turns::{LaunchError, TurnTokens},
-    },
+    ports::{StoreError, turns::LaunchError},
     testing::{
-        CountingIds, MemoryTasks, ScriptedLauncher, ScriptedTurn, TokioClock, done, exit,
+        MemoryTasks, ScriptedLauncher, ScriptedTurn, SharedFakes, agent_profile, done, exit,
         start_time,
     },
 };
@@ -31,38 +28,8 @@ fn alice() -> AgentId {
 }
 
 fn profile() -> AgentProfile {
-    AgentProfile {
-        id: alice(),
-        delivery: Delivery::Turn,
-        workspace: "/home/alice".into(),
-        working_dir: "/home/alice".into(),
-        command: vec!["cli".to_owned()],
-        dialect: "command".to_owned(),
-        permissions: Permissions::Bypass,
-        environment: std::collections::BTreeMap::new(),
-        limits: TurnLimits {
-            whole: Duration::from_mins(5),
-            idle: Duration::ZERO,
-            grace: Duration::from_secs(3),
-        },
-        concurrency: 1,
-        queue: 1000,
-        queue_mode: QueueMode::Followup,
-        on_disconnect: OnDisconnect::Finish,
-        max_attempts: 3,
-    }
+    agent_profile("alice")
 }
-
-struct Tokens;
-
-impl TurnTokens for Tokens {
-    fn token(&self, turn: TurnId) -> String {
-        format!("turn_{turn}")
-    }
-}
-
-/// No two desks give the same ids to their turns.
-static FIRST_IDS: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1_000_000);
 
 /// A supervisor over a store and turns that a test plays.
 struct Desk {
@@ -92,29 +59,18 @@ impl Desk {
     }
 
     fn with(profile: AgentProfile, store: Arc<MemoryTasks>) -> Self {
-        let launcher = Arc::new(ScriptedLauncher::default());
-        let supervisor = Mailbox::new("agent_supervisor");
-        let shared = SharedParts {
-            store: store.clone(),
-            launcher: launcher.clone(),
-            tokens: Arc::new(Tokens),
-            clock: Arc::new(TokioClock::start()),
-            ids: Arc::new(CountingIds::starting_at(
-                FIRST_IDS.fetch_add(1_000_000, Ordering::Relaxed),
-            )),
-            gate: Arc::new(Semaphore::new(2)),
-            task_feeds: TaskFeeds::default(),
-            turn_feeds: TurnFeeds::default(),
-            url: "http://postroom.test".into(),
-            manager: AgentId::parse("manager").unwrap(),
-            manager_template: "".into(),
+        let fakes = SharedFakes {
+            store,
+            ..SharedFakes::default()
         };
+        let supervisor = Mailbox::new("agent_supervisor");
         let parts = SupervisorParts {
             profile: Arc::new(profile),
-            shared: Arc::new(shared),
+            shared: Arc::new(fakes.parts()),
             is_stopped: Arc::default(),
             depth: supervisor.depth(),
         };
+        let SharedFakes { store, launcher } = fakes;
         let desk = Self {
             store,
             launcher,
