@@ -53,7 +53,7 @@ use crate::{
     feed::{Feed, TaskEvent, TaskFeeds, TurnFeeds},
     ports::{
         Clock, IdSource,
-        turns::{TaskStore, TurnLauncher, TurnTokens},
+        turns::{AgentInboxes, TaskStore, TurnLauncher, TurnTokens},
     },
 };
 
@@ -79,6 +79,8 @@ pub struct SharedParts {
     pub store: Arc<dyn TaskStore>,
     /// Runs turns.
     pub launcher: Arc<dyn TurnLauncher>,
+    /// Where tasks are put that are delivered as files.
+    pub inboxes: Arc<dyn AgentInboxes>,
     /// Makes tokens for callbacks.
     pub tokens: Arc<dyn TurnTokens>,
     /// The time.

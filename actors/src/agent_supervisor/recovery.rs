@@ -11,7 +11,8 @@ use super::{AgentSupervisor, SupervisorParts};
 use crate::{
     domain::{
         after_turn::{TaskFacts, after_interruption},
-        ids::TurnId,
+        agent::Delivery,
+        ids::{MessageId, TurnId},
         task::{TaskOrigin, WaitingTask},
         turn::{AfterTurn, Failure, FailureCode, TurnEnd, TurnState},
     },
@@ -75,13 +76,19 @@ async fn try_to_recover(parts: &SupervisorParts) -> Result<Found, StoreError> {
         store.end_turn(interrupted(turn, &tasks, parts)).await?;
         settled.extend(tasks);
     }
-    // A store that was half restored may hold tasks whose turn is gone: they wait again.
     let is_settled = |task: &WaitingTask| {
         settled
             .iter()
             .any(|(other, _): &(WaitingTask, _)| other.id == task.id)
     };
-    open.extend(begun.iter().filter(|task| !is_settled(task)).cloned());
+    let others = begun.iter().filter(|task| !is_settled(task));
+    let others: Vec<_> = others.cloned().collect();
+    // Their turn has ended and they have not: they lie in the inbox.
+    if parts.profile.delivery == Delivery::Inbox {
+        settled.extend(others.into_iter().map(|task| (task, AfterTurn::Delivered)));
+    } else {
+        open.extend(others);
+    }
     Ok(Found { open, settled })
 }
 
@@ -131,10 +138,10 @@ impl AgentSupervisor {
                 AfterTurn::Again { not_before, .. } => {
                     self.wait_again(WaitingTask { not_before, ..task });
                 }
+                AfterTurn::Delivered => self.hold(task.id),
                 AfterTurn::Ended(outcome) => {
                     // A reader may have stayed through a restart of this actor.
-                    let feed = self.parts.shared.task_feeds.open(task.id);
-                    self.feeds.insert(task.id, feed);
+                    self.hold(task.id);
                     self.tell_ended(task.id, outcome);
                 }
             }
@@ -145,11 +152,16 @@ impl AgentSupervisor {
         if self.feeds.contains_key(&task.id) {
             return;
         }
-        let feed = self.parts.shared.task_feeds.open(task.id);
-        self.feeds.insert(task.id, feed);
+        self.hold(task.id);
         self.queue.push(WaitingTask {
             interrupted_turn: None,
             ..task
         });
+    }
+
+    /// Keeps the log of an open task findable.
+    fn hold(&mut self, task: MessageId) {
+        let feed = self.parts.shared.task_feeds.open(task);
+        self.feeds.insert(task, feed);
     }
 }

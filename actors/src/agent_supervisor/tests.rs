@@ -15,11 +15,12 @@ use crate::{
     },
     ports::{StoreError, turns::LaunchError},
     testing::{
-        MemoryTasks, ScriptedLauncher, ScriptedTurn, SharedFakes, agent_profile, done, exit,
-        start_time,
+        MemoryInbox, MemoryTasks, ScriptedLauncher, ScriptedTurn, SharedFakes, agent_profile, done,
+        exit, start_time,
     },
 };
 
+mod inbox;
 mod recovery;
 
 /// The agent of these tests.
@@ -35,6 +36,7 @@ fn profile() -> AgentProfile {
 struct Desk {
     store: Arc<MemoryTasks>,
     launcher: Arc<ScriptedLauncher>,
+    inbox: Arc<MemoryInbox>,
     supervisor: Mailbox<AgentSupervisor>,
     parts: SupervisorParts,
 }
@@ -70,10 +72,15 @@ impl Desk {
             is_stopped: Arc::default(),
             depth: supervisor.depth(),
         };
-        let SharedFakes { store, launcher } = fakes;
+        let SharedFakes {
+            store,
+            launcher,
+            inbox,
+        } = fakes;
         let desk = Self {
             store,
             launcher,
+            inbox,
             supervisor,
             parts,
         };

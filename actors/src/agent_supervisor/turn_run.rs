@@ -3,6 +3,7 @@
 //! The order is what the broker's promises stand on: the turn is kept, then its process starts;
 //! its processes are gone, then its end is kept, then its readers hear of it.
 
+mod deliver;
 mod follow;
 mod prepare;
 
@@ -18,9 +19,12 @@ use super::{SupervisorParts, metrics};
 use crate::{
     domain::{
         after_turn::{StopReason, after_failed_start, after_turn, turn_state},
+        agent::Delivery,
         ids::{MessageId, SessionKey, TurnId},
         task::WaitingTask,
-        turn::{AfterTurn, Failure, FailureCode, TurnEnd, TurnEvent, TurnExit, TurnResult},
+        turn::{
+            AfterTurn, CliSession, Failure, FailureCode, TurnEnd, TurnEvent, TurnExit, TurnResult,
+        },
         turn_queue::Batch,
     },
     feed::{Feed, TaskEvent},
@@ -70,12 +74,15 @@ pub(super) async fn run(job: TurnJob) -> TurnReport {
         cannot_start: None,
         failure: None,
     };
+    if job.parts.profile.delivery == Delivery::Inbox {
+        if let Err(refused) = deliver::deliver(&job, &mut report).await {
+            give_back(job, &refused, &mut report);
+        }
+        return report;
+    }
     match prepare::prepare(&job).await {
         Ok(prepared) => run_prepared(job, prepared, &mut report).await,
-        Err(refused) => {
-            tracing::warn!(agent = %job.parts.profile.id, %refused, "a turn waits for the store");
-            report.given_back = paused(job.batch.tasks, &job.parts);
-        }
+        Err(refused) => give_back(job, &refused, &mut report),
     }
     report
 }
@@ -86,6 +93,7 @@ async fn run_prepared(mut job: TurnJob, prepared: Prepared, report: &mut TurnRep
         report.tasks = prepared.hopeless;
         return;
     };
+    let is_resumed = matches!(order.session, CliSession::Resume(_));
     let shared = Arc::clone(&job.parts.shared);
     let (agent, began) = (job.parts.profile.id.clone(), shared.clock.now());
     let waited = prepared
@@ -95,13 +103,16 @@ async fn run_prepared(mut job: TurnJob, prepared: Prepared, report: &mut TurnRep
     let waited = waited.and_then(|waited| waited.to_std().ok());
     let _gauge = metrics::RunningGauge::begin(&agent, waited.unwrap_or_default());
     let feed = shared.turn_feeds.open(job.turn);
-    let (followed, stopped) = match shared.launcher.launch(order).await {
+    let (mut followed, stopped) = match shared.launcher.launch(order).await {
         Ok(running) => follow::follow(&mut job, &prepared.tasks, running, &feed).await,
         Err(error) => {
             report.cannot_start = is_the_agents_fault(&error).then(|| error.to_string());
             (Followed::not_started(cannot_start(&error)), None)
         }
     };
+    if !is_resumed {
+        followed.exit.result = without_lost_session(followed.exit.result);
+    }
     let now = shared.clock.now();
     let exit = &followed.exit;
     let started = followed.started;
@@ -157,6 +168,19 @@ async fn run_prepared(mut job: TurnJob, prepared: Prepared, report: &mut TurnRep
     feed.close();
 }
 
+/// What resumed nothing cannot have lost a session: trying again would never end.
+fn without_lost_session(result: TurnResult) -> TurnResult {
+    match result {
+        TurnResult::Failed(failure) if failure.code == FailureCode::SessionLost => {
+            TurnResult::Failed(Failure {
+                code: FailureCode::TurnFailed,
+                ..failure
+            })
+        }
+        other => other,
+    }
+}
+
 /// Nobody hears of an end that is not kept; a store in trouble is asked until it can.
 async fn keep_end(parts: &SupervisorParts, end: TurnEnd) {
     loop {
@@ -172,6 +196,11 @@ async fn keep_end(parts: &SupervisorParts, end: TurnEnd) {
             }
         }
     }
+}
+
+fn give_back(job: TurnJob, refused: &StoreError, report: &mut TurnReport) {
+    tracing::warn!(agent = %job.parts.profile.id, %refused, "a turn waits for the store");
+    report.given_back = paused(job.batch.tasks, &job.parts);
 }
 
 fn paused(tasks: Vec<WaitingTask>, parts: &SupervisorParts) -> Vec<WaitingTask> {

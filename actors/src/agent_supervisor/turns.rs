@@ -214,6 +214,8 @@ impl AgentSupervisor {
     fn task_after_turn(&mut self, task: WaitingTask, after: AfterTurn) {
         match after {
             AfterTurn::Ended(outcome) => self.tell_ended(task.id, outcome),
+            // Its log stays findable: it hears of the answer that comes from the inbox.
+            AfterTurn::Delivered => {}
             // Ended meanwhile by other means: its readers have heard.
             AfterTurn::Again { .. } if !self.feeds.contains_key(&task.id) => {}
             AfterTurn::Again { not_before, counts } => {

@@ -78,6 +78,13 @@ pub fn after_turn(
 ) -> AfterTurn {
     match &exit.result {
         TurnResult::Done(text) => AfterTurn::Ended(answer(task, text, exit, said)),
+        // Whoever waits for it: nothing has been worked on, and the next turn begins a new session.
+        TurnResult::Failed(failure) if failure.code == FailureCode::SessionLost => {
+            AfterTurn::Again {
+                not_before: None,
+                counts: false,
+            }
+        }
         TurnResult::Stopped if stopped == Some(StopReason::Interrupted) => {
             after_interruption(task, now)
         }

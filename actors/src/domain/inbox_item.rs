@@ -10,6 +10,7 @@ use bytes::Bytes;
 use super::{
     envelope::{InboxForm, StoredMessage},
     request::document::{Document, Kind},
+    task::NewTask,
 };
 use layout::{Layout, Value};
 
@@ -25,6 +26,7 @@ const INSTRUCTION: &str = "instruction";
 const SKILL_PATH: &str = "openclaw_message_cli_skill_path";
 const MESSAGE: &str = "message";
 const BATCH: &str = "batch";
+const TASK_ID: &str = "task_id";
 
 /// What an agent is told about a backend's reply.
 const CHECK_THE_REPLY: &str = "A backend model has already answered with the text in \
@@ -76,6 +78,18 @@ pub fn render(message: &StoredMessage, reply: Option<&str>, extras: &ItemExtras)
     InboxItem {
         body,
         added: present.chain(under_key).collect(),
+    }
+}
+
+/// Makes the item of a task of an agent: the request with the human's words, where it has some, and
+/// the id to answer with.
+pub fn render_task(task: &NewTask, prompt: Option<Arc<str>>) -> InboxItem {
+    let id = Some(Arc::from(task.id.to_string()));
+    let texts = [(PROMPT, prompt), (TASK_ID, id)].into_iter();
+    let added = texts.filter_map(|(key, text)| Some((key, Added::Text(text?))));
+    InboxItem {
+        body: Some(task.body.clone()),
+        added: added.collect(),
     }
 }
 

@@ -84,6 +84,8 @@ pub enum FailureCode {
     Cancelled,
     /// The broker was stopped or crashed while the turn ran.
     Interrupted,
+    /// The CLI no longer knows the session that was to be resumed. The prompt was not worked on.
+    SessionLost,
     /// The prompt is too long for the CLI.
     PromptTooLong,
     /// It was begun as often as it may be.
@@ -109,7 +111,8 @@ pub struct TurnStart {
     pub started_at: DateTime<Utc>,
 }
 
-/// A turn that has ended, and what becomes of its tasks: one transaction.
+/// A turn that has ended, and what becomes of its tasks: one transaction. With
+/// [`FailureCode::SessionLost`] the session's CLI id is forgotten too: the next turn begins anew.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TurnEnd {
     /// Which turn.
@@ -139,6 +142,8 @@ pub struct TurnEnd {
 pub enum AfterTurn {
     /// It has ended too.
     Ended(TaskOutcome),
+    /// It lies in the agent's inbox and stays open until it is answered from there.
+    Delivered,
     /// It waits for another turn.
     Again {
         /// Not before this time.

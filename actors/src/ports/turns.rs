@@ -6,7 +6,9 @@ use chrono::{DateTime, NaiveDate, Utc};
 use futures_util::Stream;
 use thiserror::Error;
 
-use super::{SendFuture, StoreError};
+#[cfg(doc)]
+use super::InboxStore;
+use super::{InboxError, RenderFile, SendFuture, StoreError, WrittenFile};
 use crate::domain::{
     agent::AgentProfile,
     envelope::Sequence,
@@ -204,6 +206,19 @@ pub struct WorkspaceError {
     /// What the system said.
     #[source]
     pub source: std::io::Error,
+}
+
+/// The inboxes of agents whose tasks are delivered as files.
+pub trait AgentInboxes: Send + Sync + 'static {
+    /// Writes files into the inbox of the agent with this workspace; see [`InboxStore::write`].
+    ///
+    /// # Errors
+    /// [`InboxError`], also where the inbox cannot be opened.
+    fn write(
+        &self,
+        workspace: PathBuf,
+        files: Vec<RenderFile>,
+    ) -> SendFuture<Result<Vec<WrittenFile>, InboxError>>;
 }
 
 /// The home folder with the agents' workspaces.

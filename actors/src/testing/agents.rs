@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -11,7 +12,7 @@ use std::{
 
 use tokio::sync::Semaphore;
 
-use super::{CountingIds, MemoryTasks, ScriptedLauncher, TokioClock};
+use super::{CountingIds, MemoryInbox, MemoryTasks, ScriptedLauncher, TokioClock};
 use crate::{
     agent_supervisor::SharedParts,
     domain::{
@@ -19,7 +20,10 @@ use crate::{
         ids::{AgentId, InvalidAgentId, TurnId},
     },
     feed::{TaskFeeds, TurnFeeds},
-    ports::turns::TurnTokens,
+    ports::{
+        InboxError, InboxStore, RenderFile, SendFuture, WrittenFile,
+        turns::{AgentInboxes, TurnTokens},
+    },
 };
 
 /// No two sets of fakes give the same ids to their turns.
@@ -32,6 +36,8 @@ pub struct SharedFakes {
     pub store: Arc<MemoryTasks>,
     /// The turns.
     pub launcher: Arc<ScriptedLauncher>,
+    /// The one inbox of all agents.
+    pub inbox: Arc<MemoryInbox>,
 }
 
 impl SharedFakes {
@@ -41,6 +47,7 @@ impl SharedFakes {
         SharedParts {
             store: self.store.clone(),
             launcher: self.launcher.clone(),
+            inboxes: Arc::new(OneInbox(self.inbox.clone())),
             tokens: Arc::new(PlainTokens),
             clock: Arc::new(TokioClock::start()),
             ids: Arc::new(CountingIds::starting_at(first_id)),
@@ -51,6 +58,18 @@ impl SharedFakes {
             manager: agent_profile("manager").id,
             manager_template: "".into(),
         }
+    }
+}
+
+struct OneInbox(Arc<MemoryInbox>);
+
+impl AgentInboxes for OneInbox {
+    fn write(
+        &self,
+        _: PathBuf,
+        files: Vec<RenderFile>,
+    ) -> SendFuture<Result<Vec<WrittenFile>, InboxError>> {
+        self.0.write(files)
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{
         envelope::Sequence,
         ids::{AgentId, MessageId, SessionKey, TurnId},
         task::{NewTask, TaskOutcome, TaskRecord, TaskState, WaitingTask},
-        turn::{AfterTurn, SessionRecord, TurnEnd, TurnRecord, TurnStart, TurnState},
+        turn::{AfterTurn, FailureCode, SessionRecord, TurnEnd, TurnRecord, TurnStart, TurnState},
     },
     ports::{SendFuture, StoreError, turns::TaskStore},
 };
@@ -146,6 +146,7 @@ impl State {
                 AfterTurn::Ended(outcome) => {
                     self.end_task(id, outcome, end.ended_at);
                 }
+                AfterTurn::Delivered => {}
                 AfterTurn::Again { not_before, counts } => {
                     if let Some(kept) = self.open(id) {
                         kept.record.state = TaskState::Queued;
@@ -163,11 +164,18 @@ impl State {
         turn.exit_code = end.exit_code;
         turn.signal = end.signal;
         turn.usage = end.usage;
+        let is_lost = end
+            .failure
+            .as_ref()
+            .is_some_and(|failure| failure.code == FailureCode::SessionLost);
         turn.failure = end.failure;
         turn.transcript = end.transcript;
         let (agent, session) = (turn.agent.clone(), turn.session.clone());
         let session = self.session(&agent, &session);
         session.turns += 1;
+        if is_lost {
+            session.cli_session = None;
+        }
         session.usage_total = end.usage_total.or(session.usage_total);
     }
 

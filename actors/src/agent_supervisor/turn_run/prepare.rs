@@ -36,9 +36,9 @@ pub(super) struct TurnTask {
 }
 
 /// A task that was read back from the store.
-struct Loaded {
-    waiting: WaitingTask,
-    record: TaskRecord,
+pub(super) struct Loaded {
+    pub(super) waiting: WaitingTask,
+    pub(super) record: TaskRecord,
 }
 
 /// Prepares the turn of a batch.
@@ -76,7 +76,7 @@ const fn nothing(left_over: Vec<WaitingTask>) -> Prepared {
 }
 
 /// Tasks that ended while they waited here are left out.
-async fn load(job: &TurnJob) -> Result<Vec<Loaded>, StoreError> {
+pub(super) async fn load(job: &TurnJob) -> Result<Vec<Loaded>, StoreError> {
     let tasks = &job.batch.tasks;
     let ids: Vec<MessageId> = tasks.iter().map(|task| task.id).collect();
     let records = job.parts.shared.store.tasks(ids).await?;
@@ -165,7 +165,7 @@ async fn give_up(
     })
 }
 
-fn start(job: &TurnJob, loaded: &[Loaded], session: &SessionRecord) -> TurnStart {
+pub(super) fn start(job: &TurnJob, loaded: &[Loaded], session: &SessionRecord) -> TurnStart {
     TurnStart {
         id: job.turn,
         agent: job.parts.profile.id.clone(),

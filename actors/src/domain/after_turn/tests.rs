@@ -117,6 +117,16 @@ fn what_the_cli_calls_a_failure_is_not_tried_again() {
 }
 
 #[test]
+fn a_session_that_is_lost_costs_nobody_an_answer() {
+    let lost = exit(TurnResult::Failed(failure(FailureCode::SessionLost)));
+    let again = AfterTurn::Again {
+        not_before: None,
+        counts: false,
+    };
+    assert_eq!(after(WAITED_FOR, &lost, TurnSigns::default()), again);
+}
+
+#[test]
 fn a_crash_is_tried_again_where_nobody_waits_and_given_up_in_the_end() {
     let signs = TurnSigns::default();
     assert_eq!(after(TASK, &crash(), signs), in_seconds(2, true));
