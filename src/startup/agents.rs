@@ -1,0 +1,177 @@
+//! Agents: their workspaces, their processes, their supervisors.
+
+use std::{sync::Arc, time::Duration};
+
+use postroom_actors::{
+    agent_directory::{AgentDirectory, Agents, DirectoryParts, MakeProfile, TakeInAgents},
+    agent_supervisor::SharedParts,
+    delivery::Mailbox,
+    domain::{ids::AgentId, prompt::DEFAULT_MANAGER_TEMPLATE},
+    feed::{TaskFeeds, TurnFeeds},
+    lifecycle,
+    ports::{Clock, turns::AgentHome},
+};
+use tokio::sync::{Semaphore, oneshot};
+
+use super::{Mode, StartError};
+use crate::{
+    adapters::{
+        agent_inboxes::InboxesOfAgents,
+        cli_dialects,
+        store_sqlite::SqliteStore,
+        system_clock::UuidSource,
+        turn_process::{TurnProcessOptions, TurnProcesses},
+        workspaces::Workspaces,
+    },
+    settings::Settings,
+    turn_tokens::TurnTokens,
+};
+
+/// Everything about agents that runs.
+pub(super) struct RunningAgents {
+    /// Who there is.
+    pub(super) agents: Agents,
+    /// Hires and removes.
+    pub(super) directory: Mailbox<AgentDirectory>,
+    /// Live logs of tasks.
+    pub(super) task_feeds: TaskFeeds,
+    /// Live logs of turns.
+    pub(super) turn_feeds: TurnFeeds,
+    /// Tokens of turns.
+    pub(super) tokens: Arc<TurnTokens>,
+    home: Arc<Workspaces>,
+    clock: Arc<dyn Clock>,
+}
+
+impl RunningAgents {
+    /// Starts the directory on this thread's arbiter; it knows nobody before
+    /// [`Self::take_in`]. `url` is what turns are told as our address.
+    pub(super) fn start(
+        settings: &Settings,
+        mode: Mode,
+        store: &Arc<SqliteStore>,
+        clock: &Arc<dyn Clock>,
+        url: &str,
+    ) -> Result<Self, StartError> {
+        let running = Self {
+            agents: Agents::new(default_route(settings, mode)),
+            directory: Mailbox::new("agent_directory"),
+            task_feeds: TaskFeeds::default(),
+            turn_feeds: TurnFeeds::default(),
+            tokens: Arc::new(TurnTokens::new().map_err(|_length| StartError::Tokens)?),
+            home: Arc::new(workspaces(settings)),
+            clock: Arc::clone(clock),
+        };
+        let parts = DirectoryParts {
+            agents: running.agents.clone(),
+            configured: configured(settings, mode),
+            make_profile: make_profile(settings, &running.home),
+            home: running.home.clone(),
+            shared: Arc::new(running.shared_parts(settings, store, url)),
+            depth: running.directory.depth(),
+        };
+        actix_rt::spawn(lifecycle::keep_running(
+            running.directory.clone(),
+            Arc::clone(clock),
+            move || AgentDirectory::new(parts.clone()),
+        ));
+        Ok(running)
+    }
+
+    fn shared_parts(
+        &self,
+        settings: &Settings,
+        store: &Arc<SqliteStore>,
+        url: &str,
+    ) -> SharedParts {
+        let options = TurnProcessOptions {
+            secrets: secrets(settings),
+            ..TurnProcessOptions::of_this_process(Arc::clone(&self.clock))
+        };
+        SharedParts {
+            store: store.clone(),
+            launcher: Arc::new(TurnProcesses::new(options, cli_dialects::finder())),
+            inboxes: Arc::new(InboxesOfAgents::default()),
+            tokens: self.tokens.clone(),
+            clock: Arc::clone(&self.clock),
+            ids: Arc::new(UuidSource::default()),
+            gate: Arc::new(Semaphore::new(settings.agents.max_turns)),
+            task_feeds: self.task_feeds.clone(),
+            turn_feeds: self.turn_feeds.clone(),
+            url: settings.server.public_url.as_deref().unwrap_or(url).into(),
+            manager: settings.agents.default.clone(),
+            manager_template: DEFAULT_MANAGER_TEMPLATE.into(),
+        }
+    }
+
+    /// Takes in the agents that are there. What keeps one out is told in the log and by `/health`.
+    pub(super) async fn take_in(&self) {
+        let (reply, taken_in) = oneshot::channel();
+        if let Err(error) = self.directory.try_deliver(TakeInAgents { reply }) {
+            tracing::error!(%error, "agents cannot be taken in");
+            return;
+        }
+        // A directory that fails meanwhile has said so.
+        taken_in.await.ok();
+    }
+
+    /// Once: a note of the day for every workspace.
+    pub(super) async fn look_after(&self) {
+        let today = self.clock.now().date_naive();
+        if let Err(error) = self.home.daily_notes(today).await {
+            tracing::warn!(%error, "a daily note cannot be made");
+        }
+    }
+
+    /// From now on, every `interval`: workspaces made by hand are taken in, and the notes of the day
+    /// made.
+    pub(super) fn keep_looking_after(self: Arc<Self>, interval: Duration) {
+        actix_rt::spawn(async move {
+            let mut interval = tokio::time::interval(interval);
+            interval.tick().await;
+            loop {
+                interval.tick().await;
+                self.take_in().await;
+                self.look_after().await;
+            }
+        });
+    }
+}
+
+/// The workspaces of a home folder, and the folder of the manager.
+pub(super) fn workspaces(settings: &Settings) -> Workspaces {
+    Workspaces::with_folder(settings.home.clone(), settings.agents.folder_to_make())
+}
+
+fn default_route(settings: &Settings, mode: Mode) -> Option<AgentId> {
+    let manager = || mode.with_manager.then(|| settings.agents.default.clone());
+    settings.routing.default.clone().or_else(manager)
+}
+
+fn configured(settings: &Settings, mode: Mode) -> Vec<AgentId> {
+    let mut configured: Vec<_> = settings.agents.named.keys().cloned().collect();
+    let manager = &settings.agents.default;
+    if mode.with_manager && !configured.contains(manager) {
+        configured.push(manager.clone());
+    }
+    configured
+}
+
+fn make_profile(settings: &Settings, home: &Arc<Workspaces>) -> MakeProfile {
+    let (agents, home) = (settings.agents.clone(), Arc::clone(home));
+    Arc::new(move |id, hired| {
+        let workspace = home.workspace(id);
+        agents
+            .profile(id, workspace, hired.cli.as_deref())
+            .map_err(|error| error.to_string())
+    })
+}
+
+/// What no turn may find in its environment.
+fn secrets(settings: &Settings) -> Vec<String> {
+    let keys = settings.keys.values().map(|key| &key.key);
+    let backends = settings.backend.iter().chain(settings.backends.values());
+    let backends = backends.filter_map(|backend| backend.api_key.as_ref());
+    let all = settings.server.key.iter().chain(keys).chain(backends);
+    all.map(|secret| secret.expose().to_string()).collect()
+}
