@@ -165,12 +165,13 @@ fn batch(tasks: &[TaskForPrompt<'_>], read: &[Sections]) -> String {
     for (number, (task, sections)) in tasks.iter().zip(read).enumerate() {
         let at = task.received_at.to_rfc3339_opts(SecondsFormat::Secs, true);
         let sender = task.sender.unwrap_or("unknown");
-        text.push_str(&format!(
-            "\n\n=== Message {} of {count} | id {} | received {at} | from {sender} ===\n\n{}",
-            number + 1,
-            task.id,
-            sections.whole(),
-        ));
+        let number = number + 1;
+        let id = task.id;
+        let mark = format!(
+            "\n\n=== Message {number} of {count} | id {id} | received {at} | from {sender} ===\n\n"
+        );
+        text.push_str(&mark);
+        text.push_str(&sections.whole());
     }
     text
 }

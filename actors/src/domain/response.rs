@@ -3,6 +3,7 @@
 //! A response is a task by another name: its id is the message's, its status the task's state.
 
 use serde::Serialize;
+use serde_json::json;
 
 use super::{
     ids::MessageId,
@@ -123,17 +124,8 @@ pub fn stored_response(record: &TaskRecord) -> String {
 
 /// What tells that a response is gone.
 pub fn deleted_response(message: MessageId) -> String {
-    #[derive(Serialize)]
-    struct Deleted {
-        id: String,
-        object: &'static str,
-        deleted: bool,
-    }
-    to_text(&Deleted {
-        id: response_id(message),
-        object: "response",
-        deleted: true,
-    })
+    let id = response_id(message);
+    to_text(&json!({"id": id, "object": "response", "deleted": true}))
 }
 
 /// Strings, numbers and values that were JSON always have a JSON form.

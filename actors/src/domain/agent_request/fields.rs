@@ -95,7 +95,7 @@ impl<'v> Fields<'v> {
     }
 
     pub(super) fn boolean(self, name: &str) -> Result<Option<bool>, RequestFault> {
-        self.read(name, "true or false", |value| value.as_bool())
+        self.read(name, "true or false", Value::as_bool)
     }
 
     pub(super) fn array(self, name: &str) -> Result<Option<&'v Vec<Value>>, RequestFault> {

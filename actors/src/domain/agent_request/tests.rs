@@ -85,26 +85,20 @@ fn what_clients_really_send_is_taken() {
     }
 }
 
+/// Each of these fields is refused under this name, with a message that holds these words.
+fn assert_refused(read: Read, cases: &[(Value, &str, &str)]) {
+    for (fields, param, words) in cases {
+        let (named, message) = refused(read(fields));
+        assert_eq!(&named, param, "{fields}: {message}");
+        assert!(message.contains(words), "{fields}: {message}");
+    }
+}
+
+type Read = fn(&Value) -> Result<AgentRequest, RequestFault>;
+
 #[test]
-fn a_wrong_field_of_a_chat_is_named_with_its_limit_and_what_came() {
-    let function = |function: Value| json!({"tools": [{"type": "function", "function": function}]});
-    for (fields, param, part) in [
-        (json!({"model": 5}), "model", "a string, got 5"),
-        (
-            json!({"stream": "yes"}),
-            "stream",
-            "true or false, got the string `yes`",
-        ),
-        (
-            json!({"stream_options": "x"}),
-            "stream_options",
-            "an object",
-        ),
-        (
-            json!({"stream_options": {"include_usage": 1}}),
-            "stream_options.include_usage",
-            "true or false, got 1",
-        ),
+fn a_sampling_field_out_of_its_range_is_named_with_its_limit_and_what_came() {
+    let cases = [
         (
             json!({"temperature": 3}),
             "temperature",
@@ -146,17 +140,47 @@ fn a_wrong_field_of_a_chat_is_named_with_its_limit_and_what_came() {
             "an array of 5",
         ),
         (json!({"stop": ""}), "stop", "not empty"),
+    ];
+    assert_refused(chat, &cases);
+}
+
+#[test]
+fn a_field_of_the_wrong_type_is_named_with_what_came() {
+    let options = json!({"stream_options": {"include_usage": 1}});
+    let format = json!({"response_format": {"type": "xml"}});
+    let cases = [
+        (json!({"model": 5}), "model", "a string, got 5"),
+        (
+            json!({"stream": "yes"}),
+            "stream",
+            "true or false, got the string `yes`",
+        ),
+        (
+            json!({"stream_options": "x"}),
+            "stream_options",
+            "an object",
+        ),
+        (
+            options,
+            "stream_options.include_usage",
+            "true or false, got 1",
+        ),
         (json!({"user": 5}), "user", "a string"),
         (
             json!({"metadata": {"a": 1}}),
             "metadata.a",
             "a string, got 1",
         ),
-        (
-            json!({"response_format": {"type": "xml"}}),
-            "response_format.type",
-            "`json_object`",
-        ),
+        (format, "response_format.type", "`json_object`"),
+    ];
+    assert_refused(chat, &cases);
+}
+
+#[test]
+fn malformed_tools_are_named() {
+    let function = |function: Value| json!({"tools": [{"type": "function", "function": function}]});
+    let choice = json!({"tool_choice": {"type": "function", "function": {"name": "zz"}}});
+    let cases = [
         (json!({"tools": "x"}), "tools", "an array"),
         (json!({"tools": [null]}), "tools[0]", "an object, got null"),
         (json!({"tools": [{}]}), "tools[0].type", "missing"),
@@ -177,74 +201,76 @@ fn a_wrong_field_of_a_chat_is_named_with_its_limit_and_what_came() {
             "no `tools`",
         ),
         (json!({"tool_choice": "zzz"}), "tool_choice", "`auto`"),
-        (
-            json!({"tool_choice": {"type": "function", "function": {"name": "zz"}}}),
-            "tool_choice",
-            "among `tools`, got the string `zz`",
-        ),
+        (choice, "tool_choice", "among `tools`, got the string `zz`"),
+    ];
+    assert_refused(chat, &cases);
+    let flat = (
+        json!({"tools": [{"type": "function"}]}),
+        "tools[0].name",
+        "missing",
+    );
+    assert_refused(response, &[flat]);
+}
+
+#[test]
+fn malformed_messages_are_named() {
+    let message = |message: Value| json!({"messages": [message]});
+    let cases = [
         (json!({"messages": null}), "messages", "missing"),
         (json!({"messages": "x"}), "messages", "an array"),
         (json!({"messages": []}), "messages", "at least one"),
+        (message(json!(5)), "messages[0]", "an object, got a number"),
+        (message(json!({})), "messages[0].role", "missing"),
         (
-            json!({"messages": [5]}),
-            "messages[0]",
-            "an object, got a number",
-        ),
-        (json!({"messages": [{}]}), "messages[0].role", "missing"),
-        (
-            json!({"messages": [{"role": "boss"}]}),
+            message(json!({"role": "boss"})),
             "messages[0].role",
             "`user`",
         ),
         (
-            json!({"messages": [{"role": "user", "content": 5}]}),
+            message(json!({"role": "user", "content": 5})),
             "messages[0].content",
             "got 5",
         ),
         (
-            json!({"messages": [{"role": "user", "content": [{}]}]}),
+            message(json!({"role": "user", "content": [{}]})),
             "messages[0].content",
             "`type`",
         ),
         (
-            json!({"messages": [{"role": "user", "content": "  "}]}),
+            message(json!({"role": "user", "content": "  "})),
             "messages",
             "says nothing",
         ),
         (
-            json!({"messages": [{"role": "system", "content": "s"}]}),
+            message(json!({"role": "system", "content": "s"})),
             "messages",
             "says nothing",
         ),
-    ] {
-        let (named, message) = refused(chat(&fields));
-        assert_eq!(named, param, "{fields}: {message}");
-        assert!(message.contains(part), "{fields}: {message}");
-    }
+    ];
+    assert_refused(chat, &cases);
 }
 
 #[test]
-fn a_wrong_field_of_a_response_is_named_with_its_limit_and_what_came() {
-    for (fields, param, part) in [
+fn malformed_input_is_named() {
+    let item = |item: Value| json!({"input": [item]});
+    let result = |name: &str| item(json!({"type": "function_call_output", name: "x"}));
+    let cases = [
         (json!({"input": null}), "input", "missing"),
         (json!({"input": 5}), "input", "got 5"),
         (json!({"input": []}), "input", "at least one"),
         (json!({"input": " "}), "input", "says nothing"),
-        (
-            json!({"input": [{"content": "x"}]}),
-            "input[0].role",
-            "missing",
-        ),
-        (
-            json!({"input": [{"type": "function_call_output", "output": "x"}]}),
-            "input[0].call_id",
-            "missing",
-        ),
-        (
-            json!({"input": [{"type": "function_call_output", "call_id": "c"}]}),
-            "input[0].output",
-            "missing",
-        ),
+        (item(json!({"content": "x"})), "input[0].role", "missing"),
+        (result("output"), "input[0].call_id", "missing"),
+        (result("call_id"), "input[0].output", "missing"),
+    ];
+    assert_refused(response, &cases);
+}
+
+#[test]
+fn a_wrong_field_of_a_response_is_named() {
+    let format = json!({"text": {"format": {"type": "xml"}}});
+    let unkept = json!({"background": true, "store": false});
+    let cases = [
         (
             json!({"instructions": ["x"]}),
             "instructions",
@@ -256,32 +282,16 @@ fn a_wrong_field_of_a_response_is_named_with_its_limit_and_what_came() {
             "at least 1",
         ),
         (json!({"truncation": "zz"}), "truncation", "`disabled`"),
-        (
-            json!({"text": {"format": {"type": "xml"}}}),
-            "text.format.type",
-            "`text`",
-        ),
+        (format, "text.format.type", "`text`"),
         (json!({"background": 1}), "background", "true or false"),
-        (
-            json!({"background": true, "store": false}),
-            "background",
-            "needs `store`",
-        ),
+        (unkept, "background", "needs `store`"),
         (
             json!({"previous_response_id": 7}),
             "previous_response_id",
             "a string",
         ),
-        (
-            json!({"tools": [{"type": "function"}]}),
-            "tools[0].name",
-            "missing",
-        ),
-    ] {
-        let (named, message) = refused(response(&fields));
-        assert_eq!(named, param, "{fields}: {message}");
-        assert!(message.contains(part), "{fields}: {message}");
-    }
+    ];
+    assert_refused(response, &cases);
 }
 
 #[test]

@@ -36,7 +36,7 @@ pub(super) fn check(fields: Fields<'_>, form: Form) -> Result<(), RequestFault> 
     check_choice(fields, !tools.is_empty(), &names, form)
 }
 
-fn check_function<'v>(tool: Fields<'v>, form: Form) -> Result<&'v str, RequestFault> {
+fn check_function(tool: Fields<'_>, form: Form) -> Result<&str, RequestFault> {
     let function = match form {
         Form::Response => tool,
         Form::Chat => tool
@@ -87,16 +87,16 @@ fn check_named(fields: Fields<'_>, names: &[&str], form: Form) -> Result<(), Req
     if choice.string("type")? != Some("function") {
         return Ok(());
     }
-    let named = match form {
+    let wanted = match form {
         Form::Response => choice.get("name"),
         Form::Chat => choice
             .get("function")
             .and_then(|function| function.get("name")),
     };
-    match named.and_then(Value::as_str) {
+    match wanted.and_then(Value::as_str) {
         Some(name) if names.contains(&name) => Ok(()),
         _ => {
-            let came = named.unwrap_or(&Value::Null);
+            let came = wanted.unwrap_or(&Value::Null);
             Err(fields.wrong("tool_choice", "a function that is among `tools`", came))
         }
     }

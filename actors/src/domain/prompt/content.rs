@@ -1,5 +1,7 @@
 //! The content of a message as text.
 
+use std::borrow::Cow;
+
 use crate::domain::request::document::{Item, Kind};
 
 /// The text of a message's content. What is no text is named, because the reader does not see it.
@@ -38,11 +40,7 @@ fn part(part: Item<'_, '_>) -> Option<String> {
         return Some(text.into_owned());
     }
     let kind = field(part, "type")?;
-    let said = |key| {
-        part.get(key)
-            .and_then(Item::text)
-            .map(|text| text.into_owned())
-    };
+    let said = |key| part.get(key).and_then(Item::text).map(Cow::into_owned);
     match kind.as_str() {
         "text" | "input_text" | "output_text" | "summary_text" => said("text"),
         "refusal" => said("refusal"),

@@ -31,16 +31,13 @@ pub(super) fn fill(
         let named = after
             .split_once("}}")
             .and_then(|(name, next)| Some((name.trim(), value(name.trim())?, next)));
-        rest = match named {
-            Some((name, text, next)) => {
-                has_input |= name == INPUT;
-                filled.push_str(text);
-                next
-            }
-            None => {
-                filled.push_str("{{");
-                after
-            }
+        rest = if let Some((name, text, next)) = named {
+            has_input |= name == INPUT;
+            filled.push_str(text);
+            next
+        } else {
+            filled.push_str("{{");
+            after
         };
     }
     filled.push_str(rest);

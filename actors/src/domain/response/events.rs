@@ -275,8 +275,9 @@ impl ResponseEvents {
             body: body(&self.response),
         };
         let data = to_text(&event);
-        self.out
-            .push_str(&format!("event: {kind}\ndata: {data}\n\n"));
+        for part in ["event: ", kind, "\ndata: ", &data, "\n\n"] {
+            self.out.push_str(part);
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::{ResponseStatus, Standing, echo, response_id, to_text};
 use crate::domain::{
     task::{Answer, NewTask},
-    turn::{FailureCode, Usage},
+    turn::{Failure, FailureCode, Usage},
 };
 
 /// What all objects of one response share.
@@ -40,8 +40,11 @@ pub(super) struct Wire<'a> {
 
 #[derive(Serialize)]
 struct ErrorDetail<'a> {
-    code: FailureCode,
+    /// One of OpenAI's own, because typed clients know no others.
+    code: &'static str,
     message: &'a str,
+    /// Our code, which says more.
+    reason: FailureCode,
 }
 
 /// The assistant's message.
@@ -66,10 +69,6 @@ pub(super) struct TextPart<'a> {
 }
 
 #[derive(Serialize)]
-#[expect(
-    clippy::struct_field_names,
-    reason = "the names are those of OpenAI's answers"
-)]
 struct UsageCounts {
     input_tokens: u64,
     input_tokens_details: InputDetails,
@@ -80,6 +79,8 @@ struct UsageCounts {
 
 #[derive(Serialize)]
 struct InputDetails {
+    /// No CLI tells them; typed clients need them.
+    cache_write_tokens: u64,
     cached_tokens: u64,
 }
 
@@ -117,10 +118,7 @@ impl Response {
             created_at: self.created_at,
             status: standing.status,
             background: self.is_background,
-            error: standing.failure.map(|failure| ErrorDetail {
-                code: failure.code,
-                message: &failure.message,
-            }),
+            error: standing.failure.map(ErrorDetail::of),
             incomplete_details: None,
             model: &self.model,
             output: answer.map(|answer| self.said(answer)).into_iter().collect(),
@@ -151,6 +149,19 @@ impl Response {
     }
 }
 
+impl<'a> ErrorDetail<'a> {
+    fn of(failure: &'a Failure) -> Self {
+        Self {
+            code: match failure.code {
+                FailureCode::PromptTooLong => "invalid_prompt",
+                _ => "server_error",
+            },
+            message: &failure.message,
+            reason: failure.code,
+        }
+    }
+}
+
 impl<'a> TextPart<'a> {
     pub(super) const fn new(text: &'a str) -> Self {
         Self {
@@ -167,6 +178,7 @@ impl UsageCounts {
         Self {
             input_tokens: usage.input_tokens,
             input_tokens_details: InputDetails {
+                cache_write_tokens: 0,
                 cached_tokens: usage.cached_input_tokens,
             },
             output_tokens: usage.output_tokens,

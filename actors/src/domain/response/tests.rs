@@ -151,7 +151,7 @@ fn a_completed_response_has_openais_shape() {
         "temperature": 0.5, "text": {"format": {"type": "text"}}, "tool_choice": "auto",
         "tools": [], "top_logprobs": 0, "top_p": null, "truncation": "disabled",
         "usage": {
-            "input_tokens": 11, "input_tokens_details": {"cached_tokens": 4}, "output_tokens": 7,
+            "input_tokens": 11, "input_tokens_details": {"cached_tokens": 4, "cache_write_tokens": 0}, "output_tokens": 7,
             "output_tokens_details": {"reasoning_tokens": 2}, "total_tokens": 18,
         },
         "user": "u", "metadata": {"a": "b"},
@@ -183,7 +183,9 @@ fn every_state_of_a_task_has_its_status() {
         );
         assert_eq!(told["usage"].is_null(), status != "completed", "{status}");
         let error = match state {
-            TaskState::Failed => json!({"code": "timed_out", "message": "too slow"}),
+            TaskState::Failed => {
+                json!({"code": "server_error", "message": "too slow", "reason": "timed_out"})
+            }
             _ => Value::Null,
         };
         assert_eq!(told["error"], error, "{status}");
