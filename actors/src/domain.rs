@@ -4,6 +4,7 @@
 
 pub mod after_turn;
 pub mod agent;
+pub mod agent_request;
 pub mod backend_request;
 pub mod batching;
 pub mod circuit;
