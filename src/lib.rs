@@ -12,4 +12,5 @@ pub mod settings;
 pub mod shutdown;
 pub mod startup;
 pub mod telemetry;
+pub mod turn_runner;
 pub mod turn_tokens;

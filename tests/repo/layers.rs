@@ -98,13 +98,20 @@ const LAYERS: [Layer; 9] = [
                 "crate::failpoints",
                 "crate::settings",
                 "crate::startup",
+                "crate::turn_runner",
             ],
         )],
         ..ANYWHERE
     },
     Layer {
         places: &["src"],
-        except: &["src/adapters", "src/startup", "src/main", "src/lib"],
+        except: &[
+            "src/adapters",
+            "src/startup",
+            "src/turn_runner",
+            "src/main",
+            "src/lib",
+        ],
         never: &["crate::adapters"],
         ..ANYWHERE
     },
