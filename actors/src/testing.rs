@@ -2,6 +2,7 @@
 
 mod memory_inbox;
 mod memory_store;
+mod memory_tasks;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -9,7 +10,7 @@ use chrono::{DateTime, TimeDelta, TimeZone, Utc};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-pub use self::{memory_inbox::MemoryInbox, memory_store::MemoryStore};
+pub use self::{memory_inbox::MemoryInbox, memory_store::MemoryStore, memory_tasks::MemoryTasks};
 use crate::{
     domain::{
         envelope::Envelope,

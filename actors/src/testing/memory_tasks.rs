@@ -1,0 +1,355 @@
+//! A store of tasks, turns and sessions in memory. It forgets, so it is for tests alone.
+
+use std::{
+    collections::BTreeMap,
+    future::ready,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use chrono::{DateTime, Utc};
+
+use crate::{
+    domain::{
+        envelope::Sequence,
+        ids::{AgentId, MessageId, SessionKey, TurnId},
+        task::{NewTask, TaskOutcome, TaskRecord, TaskState, WaitingTask},
+        turn::{AfterTurn, SessionRecord, TurnEnd, TurnRecord, TurnStart, TurnState},
+    },
+    ports::{SendFuture, StoreError, turns::TaskStore},
+};
+
+/// A store of tasks, turns and sessions in memory.
+#[derive(Debug, Default)]
+pub struct MemoryTasks(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    tasks: Vec<Kept>,
+    turns: Vec<TurnRecord>,
+    sessions: BTreeMap<(AgentId, SessionKey), SessionRecord>,
+    failure: Option<StoreError>,
+    to_refuse: u32,
+}
+
+#[derive(Debug)]
+struct Kept {
+    record: TaskRecord,
+    not_before: Option<DateTime<Utc>>,
+    is_forgotten: bool,
+}
+
+impl MemoryTasks {
+    /// Lets every change fail from now on, or work again.
+    pub fn set_failure(&self, failure: Option<StoreError>) {
+        self.state().failure = failure;
+    }
+
+    /// Lets the next changes fail as on a full disk.
+    pub fn refuse_next(&self, count: u32) {
+        self.state().to_refuse = count;
+    }
+
+    /// All tasks in the order of acceptance, forgotten ones too.
+    pub fn all_tasks(&self) -> Vec<TaskRecord> {
+        let state = self.state();
+        state.tasks.iter().map(|kept| kept.record.clone()).collect()
+    }
+
+    /// One task, also a forgotten one.
+    pub fn task(&self, id: MessageId) -> Option<TaskRecord> {
+        self.state().task(id).map(|kept| kept.record.clone())
+    }
+
+    /// All turns in the order in which they began.
+    pub fn all_turns(&self) -> Vec<TurnRecord> {
+        self.state().turns.clone()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&mut State) -> Result<T, StoreError>,
+    ) -> SendFuture<Result<T, StoreError>> {
+        let mut state = self.state();
+        let outcome = if let Some(failure) = state.failure.clone() {
+            Err(failure)
+        } else if state.to_refuse > 0 {
+            state.to_refuse -= 1;
+            Err(StoreError::Full)
+        } else {
+            change(&mut state)
+        };
+        Box::pin(ready(outcome))
+    }
+
+    fn query<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(&State) -> T,
+    ) -> SendFuture<Result<T, StoreError>> {
+        Box::pin(ready(Ok(query(&self.state()))))
+    }
+}
+
+impl State {
+    fn task(&mut self, id: MessageId) -> Option<&mut Kept> {
+        self.tasks.iter_mut().find(|kept| kept.record.task.id == id)
+    }
+
+    fn open_task(&mut self, id: MessageId) -> Option<&mut Kept> {
+        self.task(id).filter(|kept| !kept.record.state.is_ended())
+    }
+
+    fn turn(&mut self, id: TurnId) -> Option<&mut TurnRecord> {
+        self.turns.iter_mut().find(|turn| turn.id == id)
+    }
+
+    fn session(&mut self, turn: &TurnRecord) -> &mut SessionRecord {
+        let key = (turn.agent.clone(), turn.session.clone());
+        self.sessions.entry(key).or_default()
+    }
+
+    fn queue(&mut self, task: Arc<NewTask>) -> Result<Sequence, StoreError> {
+        if self.task(task.id).is_some() {
+            let reason = format!("task id `{}` is in the store already", task.id);
+            return Err(StoreError::Io(reason.into()));
+        }
+        let sequence = Sequence(i64::try_from(self.tasks.len()).unwrap_or(i64::MAX) + 1);
+        let record = TaskRecord {
+            sequence,
+            task,
+            state: TaskState::Queued,
+            attempts: 0,
+            turn: None,
+            started_at: None,
+            answer: None,
+            failure: None,
+            ended_at: None,
+        };
+        self.tasks.push(Kept {
+            record,
+            not_before: None,
+            is_forgotten: false,
+        });
+        Ok(sequence)
+    }
+
+    fn begin(&mut self, turn: TurnStart) -> Result<(), StoreError> {
+        if self.turn(turn.id).is_some() {
+            let reason = format!("turn id `{}` is in the store already", turn.id);
+            return Err(StoreError::Io(reason.into()));
+        }
+        for task in &turn.tasks {
+            if let Some(Kept { record, .. }) = self.open_task(*task) {
+                record.state = TaskState::Running;
+                record.attempts += 1;
+                record.turn = Some(turn.id);
+                record.started_at.get_or_insert(turn.started_at);
+            }
+        }
+        self.turns.push(TurnRecord {
+            id: turn.id,
+            agent: turn.agent,
+            session: turn.session,
+            state: TurnState::Starting,
+            tasks: turn.tasks,
+            cli_session: turn.cli_session,
+            started_at: turn.started_at,
+            ended_at: None,
+            exit_code: None,
+            signal: None,
+            usage: None,
+            failure: None,
+            callbacks: 0,
+            transcript: None,
+        });
+        Ok(())
+    }
+
+    fn note_cli_session(&mut self, turn: TurnId, cli_session: String) {
+        let Some(turn) = self.turn(turn) else { return };
+        turn.cli_session = Some(cli_session.clone());
+        let turn = turn.clone();
+        self.session(&turn).cli_session = Some(cli_session);
+    }
+
+    fn end_turn(&mut self, end: TurnEnd) {
+        let Some(turn) = self.turn(end.id).filter(|turn| turn.ended_at.is_none()) else {
+            return;
+        };
+        turn.state = end.state;
+        turn.ended_at = Some(end.ended_at);
+        turn.exit_code = end.exit_code;
+        turn.signal = end.signal;
+        turn.usage = end.usage;
+        turn.failure = end.failure;
+        turn.transcript = end.transcript;
+        let turn = turn.clone();
+        for (task, after) in end.tasks {
+            match after {
+                AfterTurn::Ended(outcome) => {
+                    self.end_task(task, outcome, end.ended_at);
+                }
+                AfterTurn::Again { not_before, counts } => {
+                    self.queue_again(task, not_before, counts);
+                }
+            }
+        }
+        let session = self.session(&turn);
+        session.turns += 1;
+        session.usage_total = end.usage_total.or(session.usage_total);
+    }
+
+    fn queue_again(&mut self, task: MessageId, not_before: Option<DateTime<Utc>>, counts: bool) {
+        if let Some(kept) = self.open_task(task) {
+            kept.not_before = not_before;
+            kept.record.state = TaskState::Queued;
+            let spared = u32::from(!counts);
+            kept.record.attempts = kept.record.attempts.saturating_sub(spared);
+        }
+    }
+
+    fn end_task(&mut self, task: MessageId, outcome: TaskOutcome, at: DateTime<Utc>) -> bool {
+        let Some(Kept { record, .. }) = self.open_task(task) else {
+            return false;
+        };
+        record.state = outcome.state();
+        record.ended_at = Some(at);
+        match outcome {
+            TaskOutcome::Answered(answer) => record.answer = Some(answer),
+            TaskOutcome::Failed(failure) => record.failure = Some(failure),
+            TaskOutcome::Done | TaskOutcome::Cancelled => {}
+        }
+        true
+    }
+
+    fn forget(&mut self, task: MessageId) -> bool {
+        self.task(task)
+            .is_some_and(|kept| !std::mem::replace(&mut kept.is_forgotten, true))
+    }
+}
+
+impl Kept {
+    fn waiting(&self) -> WaitingTask {
+        let record = &self.record;
+        WaitingTask {
+            sequence: record.sequence,
+            id: record.task.id,
+            session: record.task.session.clone(),
+            received_at: record.task.received_at,
+            attempts: record.attempts,
+            not_before: self.not_before,
+            is_background: record.task.is_background,
+            interrupted_turn: record
+                .turn
+                .filter(|_turn| record.state == TaskState::Running),
+        }
+    }
+}
+
+impl TaskStore for MemoryTasks {
+    fn queue_task(&self, task: Arc<NewTask>) -> SendFuture<Result<Sequence, StoreError>> {
+        self.change(|state| state.queue(task))
+    }
+
+    fn begin_turn(&self, turn: TurnStart) -> SendFuture<Result<(), StoreError>> {
+        self.change(|state| state.begin(turn))
+    }
+
+    fn note_cli_session(
+        &self,
+        turn: TurnId,
+        cli_session: String,
+    ) -> SendFuture<Result<(), StoreError>> {
+        self.change(|state| {
+            state.note_cli_session(turn, cli_session);
+            Ok(())
+        })
+    }
+
+    fn end_turn(&self, end: TurnEnd) -> SendFuture<Result<(), StoreError>> {
+        self.change(|state| {
+            state.end_turn(end);
+            Ok(())
+        })
+    }
+
+    fn end_task(
+        &self,
+        task: MessageId,
+        outcome: TaskOutcome,
+        at: DateTime<Utc>,
+    ) -> SendFuture<Result<bool, StoreError>> {
+        self.change(|state| Ok(state.end_task(task, outcome, at)))
+    }
+
+    fn forget_task(&self, task: MessageId) -> SendFuture<Result<bool, StoreError>> {
+        self.change(|state| Ok(state.forget(task)))
+    }
+
+    fn open_tasks(&self, agent: AgentId) -> SendFuture<Result<Vec<WaitingTask>, StoreError>> {
+        self.query(|state| {
+            let open = state.tasks.iter().filter(|kept| {
+                kept.record.task.agent == agent && !kept.record.state.is_ended()
+            });
+            open.map(Kept::waiting).collect()
+        })
+    }
+
+    fn tasks(&self, ids: Vec<MessageId>) -> SendFuture<Result<Vec<TaskRecord>, StoreError>> {
+        self.query(|state| {
+            let find = |id| {
+                let mut kept = state.tasks.iter().filter(|kept| !kept.is_forgotten);
+                kept.find(|kept| kept.record.task.id == id)
+            };
+            let found = ids.into_iter().filter_map(find);
+            found.map(|kept| kept.record.clone()).collect()
+        })
+    }
+
+    fn unfinished_turns(
+        &self,
+        agent: Option<AgentId>,
+    ) -> SendFuture<Result<Vec<TurnRecord>, StoreError>> {
+        self.query(|state| {
+            let is_asked_for = |turn: &&TurnRecord| {
+                turn.ended_at.is_none() && agent.as_ref().is_none_or(|agent| turn.agent == *agent)
+            };
+            state.turns.iter().filter(is_asked_for).cloned().collect()
+        })
+    }
+
+    fn turns_of(
+        &self,
+        agent: AgentId,
+        before: Option<TurnId>,
+        limit: usize,
+    ) -> SendFuture<Result<Vec<TurnRecord>, StoreError>> {
+        self.query(|state| {
+            let is_asked_for = |turn: &&TurnRecord| {
+                turn.agent == agent && before.is_none_or(|before| turn.id < before)
+            };
+            let mut turns: Vec<_> = state.turns.iter().filter(is_asked_for).cloned().collect();
+            turns.sort_by_key(|turn| std::cmp::Reverse(turn.id));
+            turns.truncate(limit);
+            turns
+        })
+    }
+
+    fn turn(&self, id: TurnId) -> SendFuture<Result<Option<TurnRecord>, StoreError>> {
+        self.query(|state| state.turns.iter().find(|turn| turn.id == id).cloned())
+    }
+
+    fn session(
+        &self,
+        agent: AgentId,
+        session: SessionKey,
+    ) -> SendFuture<Result<SessionRecord, StoreError>> {
+        self.query(|state| {
+            let found = state.sessions.get(&(agent, session));
+            found.cloned().unwrap_or_default()
+        })
+    }
+}
