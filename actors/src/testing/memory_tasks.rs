@@ -291,9 +291,10 @@ impl TaskStore for MemoryTasks {
 
     fn open_tasks(&self, agent: AgentId) -> SendFuture<Result<Vec<WaitingTask>, StoreError>> {
         self.query(|state| {
-            let open = state.tasks.iter().filter(|kept| {
-                kept.record.task.agent == agent && !kept.record.state.is_ended()
-            });
+            let open = state
+                .tasks
+                .iter()
+                .filter(|kept| kept.record.task.agent == agent && !kept.record.state.is_ended());
             open.map(Kept::waiting).collect()
         })
     }

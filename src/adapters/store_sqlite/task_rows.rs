@@ -15,14 +15,10 @@ use uuid::Uuid;
 
 use super::rows::{message_id, optional_time, time, unknown_word};
 
-/// A value as the JSON text of a column.
-pub(super) fn json<T: Serialize>(value: &T) -> Result<String> {
-    serde_json::to_string(value).map_err(|error| Error::ToSqlConversionFailure(error.into()))
-}
-
-/// As [`json`]; `NULL` for nothing.
+/// A value as the JSON text of a column; `NULL` for nothing.
 pub(super) fn optional_json<T: Serialize>(value: Option<&T>) -> Result<Option<String>> {
-    value.map(json).transpose()
+    let text = value.map(serde_json::to_string).transpose();
+    text.map_err(|error| Error::ToSqlConversionFailure(error.into()))
 }
 
 fn from_json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> Result<Option<T>> {

@@ -1,7 +1,7 @@
 //! What each change of tasks and turns is, and what those of tasks do to the tables. All of it runs
 //! inside the writer's transaction.
 
-use std::{mem::size_of, sync::Arc};
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use postroom_actors::{
@@ -17,7 +17,7 @@ use rusqlite::{Connection, Result, params};
 use super::{
     changes::{Ledger, Own, is_taken, least_id_at, rows_changed},
     rows::millis,
-    task_rows::{json, optional_json, origin_text, task_state_text},
+    task_rows::{optional_json, origin_text, task_state_text},
     turns,
 };
 
@@ -163,7 +163,7 @@ pub(super) fn end(
             answer.map(|answer| &*answer.text),
             optional_json(pieces)?,
             optional_json(answer.and_then(|answer| answer.usage.as_ref()))?,
-            failure.map(json).transpose()?,
+            optional_json(failure)?,
         ])?;
     Ok(changed > 0)
 }

@@ -1,7 +1,7 @@
 //! What changes of turns and sessions do to the tables. All of it runs inside the writer's
 //! transaction.
 
-use std::os::unix::ffi::OsStrExt;
+use std::{os::unix::ffi::OsStrExt, path::Path};
 
 use chrono::{DateTime, Utc};
 use postroom_actors::{
@@ -132,7 +132,7 @@ pub(super) fn end(connection: &Connection, end: &TurnEnd) -> Result<()> {
 
 /// Answers whether the turn was there and had not ended.
 fn close(connection: &Connection, end: &TurnEnd) -> Result<bool> {
-    let transcript = end.transcript.as_ref().map(|path| path.as_os_str());
+    let transcript = end.transcript.as_deref().map(Path::as_os_str);
     let changed = connection
         .prepare_cached(
             "UPDATE turn SET state = ?2, ended_ms = ?3, exit_code = ?4, signal = ?5, usage = ?6,
