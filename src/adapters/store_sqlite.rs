@@ -19,6 +19,11 @@ mod recovery;
 mod rows;
 mod schema;
 mod state;
+mod task_queries;
+mod task_rows;
+mod task_store;
+mod tasks;
+mod turns;
 mod writer;
 
 #[cfg(test)]

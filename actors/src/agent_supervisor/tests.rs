@@ -231,10 +231,10 @@ async fn a_task_is_kept_before_its_turn_begins_and_its_end_before_anyone_hears()
 async fn what_the_store_does_not_keep_is_refused() {
     let desk = Desk::new();
     desk.status().await;
-    desk.store.fail_with(Some(StoreError::Full));
+    desk.store.set_failure(Some(StoreError::Full));
     let refused = desk.queue(task(1, "a")).await;
     assert_eq!(refused.unwrap_err(), QueueError::Store(StoreError::Full));
-    desk.store.fail_with(None);
+    desk.store.set_failure(None);
     assert_eq!(desk.status().await.waiting, 0);
 }
 
@@ -566,10 +566,10 @@ async fn an_end_that_cannot_be_kept_is_told_once_it_is() {
     let desk = Desk::new();
     let feed = desk.give(task(1, "a")).await;
     let turn = desk.turn().await;
-    desk.store.fail_with(Some(StoreError::Full));
+    desk.store.set_failure(Some(StoreError::Full));
     turn.ends(done("answer"));
     let heard = tokio::time::timeout(Duration::from_secs(5), feed.event(1)).await;
     assert!(heard.is_err(), "nobody hears of what is not kept");
-    desk.store.fail_with(None);
+    desk.store.set_failure(None);
     assert_eq!(text(&ended(&feed).await), "answer");
 }

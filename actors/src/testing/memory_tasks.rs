@@ -1,7 +1,8 @@
-//! Tasks, turns and sessions in memory, with a look inside and a way to fail.
+//! A store of tasks, turns and sessions in memory. It forgets, so it is for tests alone.
 
 use std::{
     collections::BTreeMap,
+    future::ready,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -17,16 +18,17 @@ use crate::{
     ports::{SendFuture, StoreError, turns::TaskStore},
 };
 
-/// A task store whose disk is this process.
+/// A store of tasks, turns and sessions in memory.
 #[derive(Debug, Default)]
 pub struct MemoryTasks(Mutex<State>);
 
 #[derive(Debug, Clone, Default)]
 struct State {
     tasks: Vec<Kept>,
-    turns: BTreeMap<TurnId, TurnRecord>,
+    turns: Vec<TurnRecord>,
     sessions: BTreeMap<(AgentId, SessionKey), SessionRecord>,
     failure: Option<StoreError>,
+    to_refuse: u32,
 }
 
 #[derive(Debug, Clone)]
@@ -37,25 +39,44 @@ struct Kept {
 }
 
 impl MemoryTasks {
-    /// From now on every call fails so, or none does.
-    pub fn fail_with(&self, failure: Option<StoreError>) {
+    /// Lets every change fail from now on, or work again.
+    pub fn set_failure(&self, failure: Option<StoreError>) {
         self.state().failure = failure;
     }
 
-    /// A task, forgotten ones included.
-    pub fn task(&self, id: MessageId) -> Option<TaskRecord> {
-        self.state().find(id).map(|kept| kept.record.clone())
+    /// Lets the next changes fail as on a full disk.
+    pub fn refuse_next(&self, count: u32) {
+        self.state().to_refuse = count;
     }
 
-    /// A turn.
+    /// All tasks in the order of acceptance, forgotten ones too.
+    pub fn all_tasks(&self) -> Vec<TaskRecord> {
+        let state = self.state();
+        state.tasks.iter().map(|kept| kept.record.clone()).collect()
+    }
+
+    /// One task, also a forgotten one.
+    pub fn task(&self, id: MessageId) -> Option<TaskRecord> {
+        self.state().task(id).map(|kept| kept.record.clone())
+    }
+
+    /// All turns in the order in which they began.
+    pub fn all_turns(&self) -> Vec<TurnRecord> {
+        self.state().turns.clone()
+    }
+
+    /// One turn.
     pub fn kept_turn(&self, id: TurnId) -> Option<TurnRecord> {
-        self.state().turns.get(&id).cloned()
+        self.state().turn(id).map(|turn| turn.clone())
     }
 
     /// What another process would find that opens the same disk.
     pub fn copy(&self) -> Self {
-        let mut state = self.state().clone();
-        state.failure = None;
+        let state = State {
+            failure: None,
+            to_refuse: 0,
+            ..self.state().clone()
+        };
         Self(Mutex::new(state))
     }
 
@@ -63,34 +84,53 @@ impl MemoryTasks {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn ask<T: Send + 'static>(
+    fn change<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut State) -> T,
+        change: impl FnOnce(&mut State) -> Result<T, StoreError>,
     ) -> SendFuture<Result<T, StoreError>> {
         let mut state = self.state();
-        let result = match state.failure.clone() {
-            Some(failure) => Err(failure),
-            None => Ok(work(&mut state)),
+        let outcome = if let Some(failure) = state.failure.clone() {
+            Err(failure)
+        } else if state.to_refuse > 0 {
+            state.to_refuse -= 1;
+            Err(StoreError::Full)
+        } else {
+            change(&mut state)
         };
-        Box::pin(async move { result })
+        Box::pin(ready(outcome))
+    }
+
+    fn query<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(&State) -> T,
+    ) -> SendFuture<Result<T, StoreError>> {
+        Box::pin(ready(Ok(query(&self.state()))))
     }
 }
 
 impl State {
-    fn find(&mut self, id: MessageId) -> Option<&mut Kept> {
+    fn task(&mut self, id: MessageId) -> Option<&mut Kept> {
         self.tasks.iter_mut().find(|kept| kept.record.task.id == id)
     }
 
-    fn open(&mut self, id: MessageId) -> Option<&mut Kept> {
-        self.find(id).filter(|kept| !kept.record.state.is_ended())
+    fn open_task(&mut self, id: MessageId) -> Option<&mut Kept> {
+        self.task(id).filter(|kept| !kept.record.state.is_ended())
     }
 
-    fn session(&mut self, agent: &AgentId, session: &SessionKey) -> &mut SessionRecord {
-        let key = (agent.clone(), session.clone());
+    fn turn(&mut self, id: TurnId) -> Option<&mut TurnRecord> {
+        self.turns.iter_mut().find(|turn| turn.id == id)
+    }
+
+    fn session(&mut self, turn: &TurnRecord) -> &mut SessionRecord {
+        let key = (turn.agent.clone(), turn.session.clone());
         self.sessions.entry(key).or_default()
     }
 
-    fn queue(&mut self, task: Arc<NewTask>) -> Sequence {
+    fn queue(&mut self, task: Arc<NewTask>) -> Result<Sequence, StoreError> {
+        if self.task(task.id).is_some() {
+            let reason = format!("task id `{}` is in the store already", task.id);
+            return Err(StoreError::Io(reason.into()));
+        }
         let sequence = Sequence(i64::try_from(self.tasks.len()).unwrap_or(i64::MAX) + 1);
         let record = TaskRecord {
             sequence,
@@ -108,27 +148,30 @@ impl State {
             not_before: None,
             is_forgotten: false,
         });
-        sequence
+        Ok(sequence)
     }
 
-    fn begin(&mut self, start: TurnStart) {
-        for id in &start.tasks {
-            if let Some(kept) = self.open(*id) {
-                let record = &mut kept.record;
+    fn begin(&mut self, turn: TurnStart) -> Result<(), StoreError> {
+        if self.turn(turn.id).is_some() {
+            let reason = format!("turn id `{}` is in the store already", turn.id);
+            return Err(StoreError::Io(reason.into()));
+        }
+        for task in &turn.tasks {
+            if let Some(Kept { record, .. }) = self.open_task(*task) {
                 record.state = TaskState::Running;
                 record.attempts += 1;
-                record.turn = Some(start.id);
-                record.started_at.get_or_insert(start.started_at);
+                record.turn = Some(turn.id);
+                record.started_at.get_or_insert(turn.started_at);
             }
         }
-        let record = TurnRecord {
-            id: start.id,
-            agent: start.agent,
-            session: start.session,
-            state: TurnState::Running,
-            tasks: start.tasks,
-            cli_session: start.cli_session,
-            started_at: start.started_at,
+        self.turns.push(TurnRecord {
+            id: turn.id,
+            agent: turn.agent,
+            session: turn.session,
+            state: TurnState::Starting,
+            tasks: turn.tasks,
+            cli_session: turn.cli_session,
+            started_at: turn.started_at,
             ended_at: None,
             exit_code: None,
             signal: None,
@@ -136,27 +179,19 @@ impl State {
             failure: None,
             callbacks: 0,
             transcript: None,
-        };
-        self.turns.insert(record.id, record);
+        });
+        Ok(())
     }
 
-    fn end(&mut self, end: TurnEnd) {
-        for (id, after) in end.tasks {
-            match after {
-                AfterTurn::Ended(outcome) => {
-                    self.end_task(id, outcome, end.ended_at);
-                }
-                AfterTurn::Delivered => {}
-                AfterTurn::Again { not_before, counts } => {
-                    if let Some(kept) = self.open(id) {
-                        kept.record.state = TaskState::Queued;
-                        kept.record.attempts -= u32::from(!counts);
-                        kept.not_before = not_before;
-                    }
-                }
-            }
-        }
-        let Some(turn) = self.turns.get_mut(&end.id) else {
+    fn note_cli_session(&mut self, turn: TurnId, cli_session: String) {
+        let Some(turn) = self.turn(turn) else { return };
+        turn.cli_session = Some(cli_session.clone());
+        let turn = turn.clone();
+        self.session(&turn).cli_session = Some(cli_session);
+    }
+
+    fn end_turn(&mut self, end: TurnEnd) {
+        let Some(turn) = self.turn(end.id).filter(|turn| turn.ended_at.is_none()) else {
             return;
         };
         turn.state = end.state;
@@ -164,14 +199,23 @@ impl State {
         turn.exit_code = end.exit_code;
         turn.signal = end.signal;
         turn.usage = end.usage;
-        let is_lost = end
-            .failure
-            .as_ref()
-            .is_some_and(|failure| failure.code == FailureCode::SessionLost);
         turn.failure = end.failure;
         turn.transcript = end.transcript;
-        let (agent, session) = (turn.agent.clone(), turn.session.clone());
-        let session = self.session(&agent, &session);
+        let turn = turn.clone();
+        for (task, after) in end.tasks {
+            match after {
+                AfterTurn::Ended(outcome) => {
+                    self.end_task(task, outcome, end.ended_at);
+                }
+                AfterTurn::Delivered => {}
+                AfterTurn::Again { not_before, counts } => {
+                    self.queue_again(task, not_before, counts);
+                }
+            }
+        }
+        let failure = turn.failure.as_ref();
+        let is_lost = failure.is_some_and(|failure| failure.code == FailureCode::SessionLost);
+        let session = self.session(&turn);
         session.turns += 1;
         if is_lost {
             session.cli_session = None;
@@ -179,11 +223,19 @@ impl State {
         session.usage_total = end.usage_total.or(session.usage_total);
     }
 
-    fn end_task(&mut self, id: MessageId, outcome: TaskOutcome, at: DateTime<Utc>) -> bool {
-        let Some(kept) = self.open(id) else {
+    fn queue_again(&mut self, task: MessageId, not_before: Option<DateTime<Utc>>, counts: bool) {
+        if let Some(kept) = self.open_task(task) {
+            kept.not_before = not_before;
+            kept.record.state = TaskState::Queued;
+            let spared = u32::from(!counts);
+            kept.record.attempts = kept.record.attempts.saturating_sub(spared);
+        }
+    }
+
+    fn end_task(&mut self, task: MessageId, outcome: TaskOutcome, at: DateTime<Utc>) -> bool {
+        let Some(Kept { record, .. }) = self.open_task(task) else {
             return false;
         };
-        let record = &mut kept.record;
         record.state = outcome.state();
         record.ended_at = Some(at);
         match outcome {
@@ -193,15 +245,38 @@ impl State {
         }
         true
     }
+
+    fn forget(&mut self, task: MessageId) -> bool {
+        self.task(task)
+            .is_some_and(|kept| !std::mem::replace(&mut kept.is_forgotten, true))
+    }
+}
+
+impl Kept {
+    fn waiting(&self) -> WaitingTask {
+        let record = &self.record;
+        WaitingTask {
+            sequence: record.sequence,
+            id: record.task.id,
+            session: record.task.session.clone(),
+            received_at: record.task.received_at,
+            attempts: record.attempts,
+            not_before: self.not_before,
+            is_background: record.task.is_background,
+            interrupted_turn: record
+                .turn
+                .filter(|_turn| record.state == TaskState::Running),
+        }
+    }
 }
 
 impl TaskStore for MemoryTasks {
     fn queue_task(&self, task: Arc<NewTask>) -> SendFuture<Result<Sequence, StoreError>> {
-        self.ask(|state| state.queue(task))
+        self.change(|state| state.queue(task))
     }
 
     fn begin_turn(&self, turn: TurnStart) -> SendFuture<Result<(), StoreError>> {
-        self.ask(|state| state.begin(turn))
+        self.change(|state| state.begin(turn))
     }
 
     fn note_cli_session(
@@ -209,18 +284,17 @@ impl TaskStore for MemoryTasks {
         turn: TurnId,
         cli_session: String,
     ) -> SendFuture<Result<(), StoreError>> {
-        self.ask(|state| {
-            let Some(record) = state.turns.get_mut(&turn) else {
-                return;
-            };
-            record.cli_session = Some(cli_session.clone());
-            let (agent, session) = (record.agent.clone(), record.session.clone());
-            state.session(&agent, &session).cli_session = Some(cli_session);
+        self.change(|state| {
+            state.note_cli_session(turn, cli_session);
+            Ok(())
         })
     }
 
     fn end_turn(&self, end: TurnEnd) -> SendFuture<Result<(), StoreError>> {
-        self.ask(|state| state.end(end))
+        self.change(|state| {
+            state.end_turn(end);
+            Ok(())
+        })
     }
 
     fn end_task(
@@ -229,32 +303,31 @@ impl TaskStore for MemoryTasks {
         outcome: TaskOutcome,
         at: DateTime<Utc>,
     ) -> SendFuture<Result<bool, StoreError>> {
-        self.ask(|state| state.end_task(task, outcome, at))
+        self.change(|state| Ok(state.end_task(task, outcome, at)))
     }
 
     fn forget_task(&self, task: MessageId) -> SendFuture<Result<bool, StoreError>> {
-        self.ask(|state| {
-            let known = state.find(task).filter(|kept| !kept.is_forgotten);
-            known.map(|kept| kept.is_forgotten = true).is_some()
-        })
+        self.change(|state| Ok(state.forget(task)))
     }
 
     fn open_tasks(&self, agent: AgentId) -> SendFuture<Result<Vec<WaitingTask>, StoreError>> {
-        self.ask(|state| {
-            let of_agent = |kept: &&Kept| kept.record.task.agent == agent;
-            let open = state.tasks.iter().filter(of_agent);
-            let open = open.filter(|kept| !kept.record.state.is_ended());
-            open.map(waiting).collect()
+        self.query(|state| {
+            let open = state
+                .tasks
+                .iter()
+                .filter(|kept| kept.record.task.agent == agent && !kept.record.state.is_ended());
+            open.map(Kept::waiting).collect()
         })
     }
 
     fn tasks(&self, ids: Vec<MessageId>) -> SendFuture<Result<Vec<TaskRecord>, StoreError>> {
-        self.ask(|state| {
-            let found = ids.iter().filter_map(|id| {
-                let kept = state.find(*id).filter(|kept| !kept.is_forgotten)?;
-                Some(kept.record.clone())
-            });
-            found.collect()
+        self.query(|state| {
+            let find = |id| {
+                let mut kept = state.tasks.iter().filter(|kept| !kept.is_forgotten);
+                kept.find(|kept| kept.record.task.id == id)
+            };
+            let found = ids.into_iter().filter_map(find);
+            found.map(|kept| kept.record.clone()).collect()
         })
     }
 
@@ -262,13 +335,11 @@ impl TaskStore for MemoryTasks {
         &self,
         agent: Option<AgentId>,
     ) -> SendFuture<Result<Vec<TurnRecord>, StoreError>> {
-        self.ask(|state| {
-            let wanted = |turn: &&TurnRecord| agent.as_ref().is_none_or(|id| *id == turn.agent);
-            let turns = state.turns.values().filter(wanted);
-            turns
-                .filter(|turn| !turn.state.is_ended())
-                .cloned()
-                .collect()
+        self.query(|state| {
+            let is_asked_for = |turn: &&TurnRecord| {
+                turn.ended_at.is_none() && agent.as_ref().is_none_or(|agent| turn.agent == *agent)
+            };
+            state.turns.iter().filter(is_asked_for).cloned().collect()
         })
     }
 
@@ -278,16 +349,19 @@ impl TaskStore for MemoryTasks {
         before: Option<TurnId>,
         limit: usize,
     ) -> SendFuture<Result<Vec<TurnRecord>, StoreError>> {
-        self.ask(|state| {
-            let turns = state.turns.values().rev();
-            let turns = turns.filter(|turn| turn.agent == agent);
-            let turns = turns.filter(|turn| before.is_none_or(|before| turn.id < before));
-            turns.take(limit).cloned().collect()
+        self.query(|state| {
+            let is_asked_for = |turn: &&TurnRecord| {
+                turn.agent == agent && before.is_none_or(|before| turn.id < before)
+            };
+            let mut turns: Vec<_> = state.turns.iter().filter(is_asked_for).cloned().collect();
+            turns.sort_by_key(|turn| std::cmp::Reverse(turn.id));
+            turns.truncate(limit);
+            turns
         })
     }
 
     fn turn(&self, id: TurnId) -> SendFuture<Result<Option<TurnRecord>, StoreError>> {
-        self.ask(|state| state.turns.get(&id).cloned())
+        self.query(|state| state.turns.iter().find(|turn| turn.id == id).cloned())
     }
 
     fn session(
@@ -295,20 +369,9 @@ impl TaskStore for MemoryTasks {
         agent: AgentId,
         session: SessionKey,
     ) -> SendFuture<Result<SessionRecord, StoreError>> {
-        self.ask(|state| state.session(&agent, &session).clone())
-    }
-}
-
-fn waiting(kept: &Kept) -> WaitingTask {
-    let record = &kept.record;
-    WaitingTask {
-        sequence: record.sequence,
-        id: record.task.id,
-        session: record.task.session.clone(),
-        received_at: record.task.received_at,
-        attempts: record.attempts,
-        not_before: kept.not_before,
-        is_background: record.task.is_background,
-        interrupted_turn: record.turn.filter(|_| record.state == TaskState::Running),
+        self.query(|state| {
+            let found = state.sessions.get(&(agent, session));
+            found.cloned().unwrap_or_default()
+        })
     }
 }

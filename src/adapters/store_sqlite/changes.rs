@@ -16,6 +16,8 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, Result, params};
 use super::{
     rows::{form_text, millis, outcome_text},
     schema::count,
+    tasks::{self, TaskChange},
+    turns,
 };
 
 /// One entry of a group commit. Each answers one number: a sequence, a count, or nothing (0).
@@ -31,8 +33,10 @@ pub(super) enum Change {
     },
     Reply(RecordedReply),
     Projected(Vec<Sequence>),
+    /// Answers as [`TaskChange`] says.
+    Tasks(TaskChange),
     Heartbeat,
-    /// Answers how many messages were removed.
+    /// Answers how many messages, tasks, turns and sessions were removed.
     Prune {
         before: DateTime<Utc>,
         limit: usize,
@@ -59,6 +63,7 @@ impl Change {
             Self::Exchange { request, .. } => request.len(),
             Self::Reply(reply) => reply.text.as_ref().map_or(0, |text| text.len()),
             Self::Projected(messages) => messages.len().saturating_mul(size_of::<Sequence>()),
+            Self::Tasks(change) => change.bytes(),
             Self::Heartbeat | Self::Prune { .. } => 0,
         }
     }
@@ -73,24 +78,46 @@ pub(super) struct Ledger {
     pub(super) messages: u64,
     /// Messages whose inbox item is not written.
     pub(super) pending: u64,
+    /// The sequence of the next task.
+    pub(super) next_task: i64,
+    /// The sequence of the next turn.
+    pub(super) next_turn: i64,
 }
 
 impl Ledger {
     /// Counts what the tables hold.
     pub(super) fn read(connection: &Connection) -> Result<Self> {
-        let next = "SELECT max(
-            (SELECT coalesce(max(seq), 0) + 1 FROM message),
-            (SELECT coalesce(max(value), 1) FROM meta WHERE key = 'next_seq'))";
         Ok(Self {
-            next: connection.query_row(next, [], |row| row.get(0))?,
+            next: next_in(connection, "message", "next_seq")?,
             messages: count(connection, "SELECT count(*) FROM message")?,
             pending: count(connection, "SELECT count(*) FROM pending_inbox")?,
+            next_task: next_in(connection, "task", "next_task")?,
+            next_turn: next_in(connection, "turn", "next_turn")?,
+        })
+    }
+
+    /// Counts anew what the tables hold; sequences go on from where they were.
+    pub(super) fn recount(self, connection: &Connection) -> Result<Self> {
+        Ok(Self {
+            next: self.next,
+            next_task: self.next_task,
+            next_turn: self.next_turn,
+            ..Self::read(connection)?
         })
     }
 }
 
+/// The least sequence of a table that was never used. Pruning keeps it in `meta`.
+fn next_in(connection: &Connection, table: &str, key: &str) -> Result<i64> {
+    let query = format!(
+        "SELECT max((SELECT coalesce(max(seq), 0) + 1 FROM {table}),
+                    (SELECT coalesce(max(value), 1) FROM meta WHERE key = ?1))"
+    );
+    connection.query_row(&query, params![key], |row| row.get(0))
+}
+
 /// A change's own result inside a transaction that otherwise goes well.
-type Own = std::result::Result<i64, StoreError>;
+pub(super) type Own = std::result::Result<i64, StoreError>;
 
 /// Carries out one change. An outer error is the transaction's: all of its changes fail.
 pub(super) fn apply(
@@ -108,15 +135,21 @@ pub(super) fn apply(
         } => accept_exchange(connection, *message, request, *received_at),
         Change::Reply(reply) => record_reply(connection, reply),
         Change::Projected(messages) => mark_projected(connection, ledger, messages),
+        Change::Tasks(change) => tasks::apply(connection, ledger, change, now),
         Change::Heartbeat => heartbeat(connection, now).map(|()| Ok(0)),
         Change::Prune { before, limit } => prune(connection, ledger, *before, *limit),
     }
 }
 
+/// Whether an id is in the store already.
+pub(super) fn is_taken(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation)
+}
+
 fn accept(connection: &Connection, ledger: &mut Ledger, message: &StoredMessage) -> Result<Own> {
     let seq = ledger.next;
     match insert_message(connection, seq, message) {
-        Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
+        Err(error) if is_taken(&error) => {
             let reason = format!("message id `{}` is in the store already", message.id);
             return Ok(Err(StoreError::Io(reason.into())));
         }
@@ -234,17 +267,35 @@ fn set_meta(connection: &Connection, key: &str, value: i64) -> Result<()> {
     Ok(())
 }
 
-/// Removes old messages that nothing waits for, oldest first.
-///
-/// The index of ids finds them, because a message's id begins with the time it came in: so no
-/// index of times has to be kept up on the way in.
+/// Removes what is old and done: messages first, then tasks, turns and sessions, up to `limit` of
+/// them all together.
 fn prune(
     connection: &Connection,
     ledger: &mut Ledger,
     before: DateTime<Utc>,
     limit: usize,
 ) -> Result<Own> {
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let limit = rows_changed(limit);
+    let mut removed = prune_messages(connection, ledger, before, limit)?;
+    for prune in [tasks::prune, turns::prune, turns::prune_sessions] {
+        removed = removed.saturating_add(prune(connection, before, limit.saturating_sub(removed))?);
+    }
+    set_meta(connection, "next_seq", ledger.next)?;
+    set_meta(connection, "next_task", ledger.next_task)?;
+    set_meta(connection, "next_turn", ledger.next_turn)?;
+    Ok(Ok(removed))
+}
+
+/// Removes old messages that nothing waits for, oldest first.
+///
+/// The index of ids finds them, because a message's id begins with the time it came in: so no
+/// index of times has to be kept up on the way in.
+fn prune_messages(
+    connection: &Connection,
+    ledger: &mut Ledger,
+    before: DateTime<Utc>,
+    limit: i64,
+) -> Result<i64> {
     let old: Vec<(i64, Option<String>)> = connection
         .prepare_cached(
             "SELECT seq, context_id FROM message
@@ -261,12 +312,16 @@ fn prune(
     }
     let removed = u64::try_from(old.len()).unwrap_or(0);
     ledger.messages = ledger.messages.saturating_sub(removed);
-    set_meta(connection, "next_seq", ledger.next)?;
-    Ok(Ok(i64::try_from(old.len()).unwrap_or(i64::MAX)))
+    Ok(rows_changed(old.len()))
+}
+
+/// A number of rows as SQLite counts them.
+pub(super) fn rows_changed(rows: usize) -> i64 {
+    i64::try_from(rows).unwrap_or(i64::MAX)
 }
 
 /// The smallest UUID version 7 of a millisecond, its version left out.
-fn least_id_at(time: DateTime<Utc>) -> [u8; 16] {
+pub(super) fn least_id_at(time: DateTime<Utc>) -> [u8; 16] {
     let millis = u128::try_from(millis(time)).unwrap_or(0);
     (millis << 80).to_be_bytes()
 }
@@ -289,11 +344,18 @@ fn remove(connection: &Connection, seq: i64, context_id: Option<&str>) -> Result
     Ok(())
 }
 
-/// Takes out what a failed commit may have left in the log, from its first sequence on.
+/// Takes out what a failed commit may have left in the log: whatever is younger than `kept`, the
+/// ledger of the last commit that went well.
 ///
 /// After an fsync that failed, the next opening may find the group whole and take it for
 /// committed, although its callers were told that nothing of it was kept.
-pub(super) fn undo_unacknowledged(connection: &Connection, first: i64) -> Result<()> {
+pub(super) fn undo_unacknowledged(connection: &Connection, kept: &Ledger) -> Result<()> {
+    turns::undo_unacknowledged(connection, kept.next_turn)?;
+    tasks::undo_unacknowledged(connection, kept.next_task)?;
+    undo_messages(connection, kept.next)
+}
+
+fn undo_messages(connection: &Connection, first: i64) -> Result<()> {
     let undone: Vec<(i64, Option<String>)> = connection
         .prepare("SELECT seq, context_id FROM message WHERE seq >= ?1 ORDER BY seq DESC")?
         .query_map(params![first], |row| Ok((row.get(0)?, row.get(1)?)))?

@@ -14,7 +14,7 @@ use rusqlite::{Connection, ErrorCode, MAIN_DB, TransactionBehavior, wal::Checkpo
 use tokio::time::Instant;
 
 use super::{
-    changes::{Change, Ledger, apply, undo_unacknowledged},
+    changes::{Change, apply, undo_unacknowledged},
     failpoints, metrics,
     schema::{self, PAGE_BYTES},
     writer::{Committer, Durability},
@@ -113,12 +113,8 @@ impl Committer {
         self.durability.choose(connection, true)?;
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         if is_new {
-            undo_unacknowledged(&transaction, ledger.next)?;
-            let next = ledger.next;
-            ledger = Ledger {
-                next,
-                ..Ledger::read(&transaction)?
-            };
+            undo_unacknowledged(&transaction, &ledger)?;
+            ledger = ledger.recount(&transaction)?;
         }
         // A heartbeat has no rule of its own that it could break.
         drop(apply(&transaction, &mut ledger, &Change::Heartbeat, now)?);

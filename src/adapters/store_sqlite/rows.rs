@@ -16,12 +16,12 @@ pub(super) fn millis(time: DateTime<Utc>) -> i64 {
     time.timestamp_millis()
 }
 
-fn time(row: &Row<'_>, column: usize) -> Result<DateTime<Utc>> {
+pub(super) fn time(row: &Row<'_>, column: usize) -> Result<DateTime<Utc>> {
     let millis = row.get(column)?;
     DateTime::from_timestamp_millis(millis).ok_or(Error::IntegralValueOutOfRange(column, millis))
 }
 
-fn optional_time(row: &Row<'_>, column: usize) -> Result<Option<DateTime<Utc>>> {
+pub(super) fn optional_time(row: &Row<'_>, column: usize) -> Result<Option<DateTime<Utc>>> {
     match row.get::<_, Option<i64>>(column)? {
         Some(_millis) => time(row, column).map(Some),
         None => Ok(None),
@@ -74,7 +74,7 @@ fn outcome(row: &Row<'_>, column: usize) -> Result<RelayOutcome> {
     }
 }
 
-fn unknown_word(column: usize, word: &str) -> Error {
+pub(super) fn unknown_word(column: usize, word: &str) -> Error {
     let reason = format!("`{}` is no value of this column", word.escape_debug());
     Error::FromSqlConversionFailure(column, Type::Text, reason.into())
 }

@@ -15,7 +15,7 @@ use rusqlite::{
 use super::OpenError;
 
 /// Each step takes the schema one version further; a step that has been released never changes.
-const MIGRATIONS: [&str; 1] = [include_str!("schema_1.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("schema_1.sql"), include_str!("schema_2.sql")];
 
 /// A request of 60 KB takes few pages of this size, which is what its commit costs; a small message
 /// alone does not gain by smaller ones. Measured: 8 KiB is a third slower with large requests.
@@ -69,7 +69,7 @@ fn connect_for_writing(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
-    connection.set_prepared_statement_cache_capacity(32);
+    connection.set_prepared_statement_cache_capacity(64);
     keep_log_on_close(&connection)?;
     Ok(connection)
 }

@@ -22,6 +22,7 @@ use super::{OpenError, SqliteStore, StoreLimits};
 
 mod faults;
 mod model;
+mod tasks;
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -373,7 +374,7 @@ fn a_newer_schema_is_refused_and_left_alone() {
         let refused = open(&folder).unwrap_err();
         assert!(matches!(
             refused,
-            OpenError::NewerSchema { found: 9, known: 1 }
+            OpenError::NewerSchema { found: 9, known: 2 }
         ));
         assert_eq!(std::fs::read(&path).unwrap(), before);
     });

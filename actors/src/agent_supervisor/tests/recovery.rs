@@ -92,9 +92,9 @@ async fn a_restarted_supervisor_makes_good_what_its_last_run_left_and_its_reader
 #[actix_rt::test]
 async fn a_store_that_cannot_be_read_is_asked_again() {
     let store = killed_in_the_middle(vec![task(1, "a")]).await;
-    store.fail_with(Some(StoreError::Io("broken".into())));
+    store.set_failure(Some(StoreError::Io("broken".into())));
     let desk = Desk::with(profile(), store);
     tokio::time::sleep(Duration::from_secs(3)).await;
-    desk.store.fail_with(None);
+    desk.store.set_failure(None);
     assert!(desk.turn().await.order.prompt.contains("task-1"));
 }

@@ -6,9 +6,13 @@ use std::sync::{
 };
 
 use fail::FailScenario;
+use postroom_actors::ports::turns::TaskStore;
 use tokio::time::Instant;
 
-use super::*;
+use super::{
+    super::changes::{Ledger, undo_unacknowledged},
+    *,
+};
 
 fn run_with_faults<T>(scenario: impl Future<Output = T>) -> T {
     let _guard = alone();
@@ -189,7 +193,11 @@ fn what_a_failed_sync_left_in_the_log_is_undone() {
     });
     let path = folder.path().join("store/postroom.db");
     let connection = rusqlite::Connection::open(path).unwrap();
-    super::super::changes::undo_unacknowledged(&connection, 4).unwrap();
+    let kept = Ledger {
+        next: 4,
+        ..Ledger::read(&connection).unwrap()
+    };
+    undo_unacknowledged(&connection, &kept).unwrap();
     let left = |query: &str| -> Vec<i64> {
         let mut statement = connection.prepare(query).unwrap();
         let rows = statement.query_map([], |row| row.get(0)).unwrap();
@@ -205,4 +213,22 @@ fn what_a_failed_sync_left_in_the_log_is_undone() {
         left("SELECT newest FROM context ORDER BY context_id"),
         [1, 2, 3]
     );
+}
+
+#[test]
+fn a_task_whose_commit_failed_is_not_kept() {
+    run_with_faults(async {
+        let folder = TempDir::new().unwrap();
+        let store = open(&folder).unwrap();
+        tasks::queue(&store, &[0]).await;
+        fail::cfg("store::commit_io_error", "1*return->off").unwrap();
+        let refused = store.queue_task(tasks::task(2)).await;
+        assert!(matches!(refused, Err(StoreError::Io(_))));
+        until_well(&store).await;
+        assert_eq!(store.queue_task(tasks::task(4)).await, Ok(Sequence(2)));
+        let open = store.open_tasks(tasks::agent(0)).await.unwrap();
+        let open: Vec<_> = open.into_iter().map(|task| task.id).collect();
+        assert_eq!(open, [tasks::task_id(0), tasks::task_id(4)]);
+        close(store).await;
+    });
 }

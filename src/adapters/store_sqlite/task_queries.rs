@@ -1,0 +1,121 @@
+//! What is read of tasks, turns and sessions.
+
+use postroom_actors::domain::{
+    ids::{AgentId, MessageId, SessionKey, TurnId},
+    task::{TaskRecord, WaitingTask},
+    turn::{SessionRecord, TurnRecord},
+};
+use rusqlite::{Connection, OptionalExtension, Params, Result, params};
+
+use super::{
+    rows::message_id,
+    task_rows::{
+        TASK_COLUMNS, TURN_COLUMNS, session_record, task_record, turn_record, waiting_task,
+    },
+};
+
+pub(super) fn open_tasks(connection: &Connection, agent: &AgentId) -> Result<Vec<WaitingTask>> {
+    connection
+        .prepare_cached(
+            "SELECT seq, id, session, received_ms, attempts, not_before_ms, is_background, state,
+                    turn
+             FROM task INDEXED BY open_task
+             WHERE agent = ?1 AND ended_ms IS NULL ORDER BY seq",
+        )?
+        .query_map(params![agent.as_str()], waiting_task)?
+        .collect()
+}
+
+pub(super) fn tasks(connection: &Connection, ids: &[MessageId]) -> Result<Vec<TaskRecord>> {
+    let mut select = connection.prepare_cached(&format!(
+        "SELECT {TASK_COLUMNS} FROM task JOIN task_body ON task_body.seq = task.seq
+         WHERE id = ?1 AND NOT is_forgotten"
+    ))?;
+    let mut found = Vec::with_capacity(ids.len());
+    for id in ids {
+        let task = select
+            .query_row(params![id.as_uuid().as_bytes()], |row| {
+                task_record(row, *id)
+            })
+            .optional()?;
+        found.extend(task);
+    }
+    Ok(found)
+}
+
+pub(super) fn unfinished_turns(
+    connection: &Connection,
+    agent: Option<&AgentId>,
+) -> Result<Vec<TurnRecord>> {
+    turns(
+        connection,
+        &format!(
+            "SELECT {TURN_COLUMNS} FROM turn INDEXED BY unfinished_turn
+             WHERE ended_ms IS NULL AND (?1 IS NULL OR agent = ?1) ORDER BY seq"
+        ),
+        params![agent.map(AgentId::as_str)],
+    )
+}
+
+pub(super) fn turns_of(
+    connection: &Connection,
+    agent: &AgentId,
+    before: Option<TurnId>,
+    limit: usize,
+) -> Result<Vec<TurnRecord>> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let before = before.map(TurnId::as_uuid);
+    turns(
+        connection,
+        &format!(
+            "SELECT {TURN_COLUMNS} FROM turn INDEXED BY turn_of_agent
+             WHERE agent = ?1 AND (?2 IS NULL OR id < ?2) ORDER BY id DESC LIMIT ?3"
+        ),
+        params![
+            agent.as_str(),
+            before.as_ref().map(uuid::Uuid::as_bytes),
+            limit
+        ],
+    )
+}
+
+pub(super) fn turn(connection: &Connection, id: TurnId) -> Result<Option<TurnRecord>> {
+    let found = turns(
+        connection,
+        &format!("SELECT {TURN_COLUMNS} FROM turn WHERE id = ?1"),
+        params![id.as_uuid().as_bytes()],
+    )?;
+    Ok(found.into_iter().next())
+}
+
+fn turns(connection: &Connection, query: &str, values: impl Params) -> Result<Vec<TurnRecord>> {
+    let mut tasks =
+        connection.prepare_cached("SELECT task FROM turn_task WHERE turn = ?1 ORDER BY ordinal")?;
+    connection
+        .prepare_cached(query)?
+        .query_map(values, turn_record)?
+        .map(|found| {
+            let (seq, turn) = found?;
+            let of_turn = tasks.query_map(params![seq], |row| message_id(row, 0))?;
+            Ok(TurnRecord {
+                tasks: of_turn.collect::<Result<_>>()?,
+                ..turn
+            })
+        })
+        .collect()
+}
+
+pub(super) fn session(
+    connection: &Connection,
+    agent: &AgentId,
+    session: &SessionKey,
+) -> Result<SessionRecord> {
+    let found = connection
+        .prepare_cached(
+            "SELECT cli_session, usage_total, turns FROM session
+             WHERE agent = ?1 AND session = ?2",
+        )?
+        .query_row(params![agent.as_str(), session.as_str()], session_record)
+        .optional()?;
+    Ok(found.unwrap_or_default())
+}

@@ -1,0 +1,247 @@
+//! What each change of tasks and turns is, and what those of tasks do to the tables. All of it runs
+//! inside the writer's transaction.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use postroom_actors::{
+    domain::{
+        ids::{MessageId, TurnId},
+        task::{Answer, NewTask, TaskOutcome, TaskState},
+        turn::{AfterTurn, Failure, TurnEnd, TurnStart},
+    },
+    ports::StoreError,
+};
+use rusqlite::{Connection, Result, params};
+
+use super::{
+    changes::{Ledger, Own, is_taken, least_id_at, rows_changed},
+    rows::millis,
+    task_rows::{optional_json, origin_text, task_state_text},
+    turns,
+};
+
+/// A change of tasks or turns: an entry of a group commit. Each answers one number: a sequence,
+/// whether it changed something (1 or 0), or nothing (0).
+#[derive(Debug)]
+pub(super) enum TaskChange {
+    /// Answers the task's sequence.
+    Queue(Arc<NewTask>),
+    BeginTurn(TurnStart),
+    NoteCliSession {
+        turn: TurnId,
+        cli_session: String,
+    },
+    EndTurn(Box<TurnEnd>),
+    /// Answers whether the task was open.
+    End {
+        task: MessageId,
+        outcome: TaskOutcome,
+        at: DateTime<Utc>,
+    },
+    /// Answers whether the task was there.
+    Forget(MessageId),
+}
+
+impl TaskChange {
+    /// About how much memory the change holds while it waits.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Queue(task) => task.body.len(),
+            Self::BeginTurn(turn) => turn.tasks.len().saturating_mul(size_of::<MessageId>()),
+            Self::NoteCliSession { cli_session, .. } => cli_session.len(),
+            Self::EndTurn(end) => end.tasks.iter().map(|(_task, after)| bytes_of(after)).sum(),
+            Self::End { outcome, .. } => outcome_bytes(outcome),
+            Self::Forget(_) => 0,
+        }
+    }
+}
+
+fn bytes_of(after: &AfterTurn) -> usize {
+    match after {
+        AfterTurn::Ended(outcome) => outcome_bytes(outcome),
+        AfterTurn::Again { .. } | AfterTurn::Delivered => size_of::<AfterTurn>(),
+    }
+}
+
+fn outcome_bytes(outcome: &TaskOutcome) -> usize {
+    match outcome {
+        TaskOutcome::Answered(answer) => answer
+            .pieces
+            .len()
+            .saturating_mul(size_of::<u32>())
+            .saturating_add(answer.text.len()),
+        TaskOutcome::Failed(failure) => failure.message.len(),
+        TaskOutcome::Done | TaskOutcome::Cancelled => 0,
+    }
+}
+
+/// Carries out one change; see [`super::changes::apply`].
+pub(super) fn apply(
+    connection: &Connection,
+    ledger: &mut Ledger,
+    change: &TaskChange,
+    now: DateTime<Utc>,
+) -> Result<Own> {
+    match change {
+        TaskChange::Queue(task) => queue(connection, ledger, task),
+        TaskChange::BeginTurn(turn) => turns::begin(connection, ledger, turn),
+        TaskChange::NoteCliSession { turn, cli_session } => {
+            turns::note_cli_session(connection, *turn, cli_session, now).map(|()| Ok(0))
+        }
+        TaskChange::EndTurn(turn) => turns::end(connection, turn).map(|()| Ok(0)),
+        TaskChange::End { task, outcome, at } => {
+            end(connection, *task, outcome, *at).map(|was_open| Ok(i64::from(was_open)))
+        }
+        TaskChange::Forget(task) => {
+            forget(connection, *task).map(|was_there| Ok(i64::from(was_there)))
+        }
+    }
+}
+
+fn queue(connection: &Connection, ledger: &mut Ledger, task: &NewTask) -> Result<Own> {
+    let seq = ledger.next_task;
+    match insert(connection, seq, task) {
+        Err(error) if is_taken(&error) => {
+            let reason = format!("task id `{}` is in the store already", task.id);
+            return Ok(Err(StoreError::Io(reason.into())));
+        }
+        inserted => inserted?,
+    }
+    connection
+        .prepare_cached("INSERT INTO task_body (seq, json) VALUES (?1, ?2)")?
+        .execute(params![seq, &task.body[..]])?;
+    ledger.next_task = seq.saturating_add(1);
+    Ok(Ok(seq))
+}
+
+fn insert(connection: &Connection, seq: i64, task: &NewTask) -> Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO task (seq, id, agent, session, origin, caller, received_ms,
+                               is_background, is_streamed, is_kept, traceparent, state)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+        )?
+        .execute(params![
+            seq,
+            task.id.as_uuid().as_bytes(),
+            task.agent.as_str(),
+            task.session.as_str(),
+            origin_text(task.origin),
+            task.caller.as_deref(),
+            millis(task.received_at),
+            task.is_background,
+            task.is_streamed,
+            task.is_kept,
+            task.traceparent,
+            task_state_text(TaskState::Queued),
+        ])?;
+    Ok(())
+}
+
+/// Ends a task that is open; answers whether it was.
+pub(super) fn end(
+    connection: &Connection,
+    task: MessageId,
+    outcome: &TaskOutcome,
+    at: DateTime<Utc>,
+) -> Result<bool> {
+    let (answer, failure) = parts(outcome);
+    let pieces = answer
+        .map(|answer| &answer.pieces)
+        .filter(|pieces| !pieces.is_empty());
+    let changed = connection
+        .prepare_cached(
+            "UPDATE task SET state = ?2, ended_ms = ?3, answer = ?4, pieces = ?5, usage = ?6,
+                             failure = ?7
+             WHERE id = ?1 AND ended_ms IS NULL",
+        )?
+        .execute(params![
+            task.as_uuid().as_bytes(),
+            task_state_text(outcome.state()),
+            millis(at),
+            answer.map(|answer| &*answer.text),
+            optional_json(pieces)?,
+            optional_json(answer.and_then(|answer| answer.usage.as_ref()))?,
+            optional_json(failure)?,
+        ])?;
+    Ok(changed > 0)
+}
+
+const fn parts(outcome: &TaskOutcome) -> (Option<&Answer>, Option<&Failure>) {
+    match outcome {
+        TaskOutcome::Answered(answer) => (Some(answer), None),
+        TaskOutcome::Failed(failure) => (None, Some(failure)),
+        TaskOutcome::Done | TaskOutcome::Cancelled => (None, None),
+    }
+}
+
+/// Lets an open task wait for another turn.
+pub(super) fn queue_again(
+    connection: &Connection,
+    task: MessageId,
+    not_before: Option<DateTime<Utc>>,
+    counts: bool,
+) -> Result<()> {
+    connection
+        .prepare_cached(
+            "UPDATE task SET state = ?2, not_before_ms = ?3, attempts = max(attempts - ?4, 0)
+             WHERE id = ?1 AND ended_ms IS NULL",
+        )?
+        .execute(params![
+            task.as_uuid().as_bytes(),
+            task_state_text(TaskState::Queued),
+            not_before.map(millis),
+            i64::from(!counts),
+        ])?;
+    Ok(())
+}
+
+fn forget(connection: &Connection, task: MessageId) -> Result<bool> {
+    let changed = connection
+        .prepare_cached("UPDATE task SET is_forgotten = 1 WHERE id = ?1 AND NOT is_forgotten")?
+        .execute(params![task.as_uuid().as_bytes()])?;
+    Ok(changed > 0)
+}
+
+/// Removes old tasks that have ended; answers how many. Their ids find them, as with messages.
+pub(super) fn prune(connection: &Connection, before: DateTime<Utc>, limit: i64) -> Result<i64> {
+    let old: Vec<i64> = connection
+        .prepare_cached(
+            "SELECT seq FROM task WHERE id < ?1 AND ended_ms < ?2 ORDER BY id LIMIT ?3",
+        )?
+        .query_map(params![least_id_at(before), millis(before), limit], |row| {
+            row.get(0)
+        })?
+        .collect::<Result<_>>()?;
+    for seq in &old {
+        remove(connection, *seq)?;
+    }
+    Ok(rows_changed(old.len()))
+}
+
+fn remove(connection: &Connection, seq: i64) -> Result<()> {
+    for table in [
+        "DELETE FROM task WHERE seq = ?1",
+        "DELETE FROM task_body WHERE seq = ?1",
+    ] {
+        connection.prepare_cached(table)?.execute(params![seq])?;
+    }
+    Ok(())
+}
+
+/// Takes out the tasks that a failed commit may have left in the log, so that none that was refused
+/// comes to life. See [`super::changes::undo_unacknowledged`].
+///
+/// What such a commit says of older tasks (that one has ended, is forgotten, waits for another
+/// turn) stays where the log kept it. It was true when it was asked for, and asking again finds it
+/// done: an outcome, like the end of a turn, is taken once.
+pub(super) fn undo_unacknowledged(connection: &Connection, first: i64) -> Result<()> {
+    for table in [
+        "DELETE FROM task WHERE seq >= ?1",
+        "DELETE FROM task_body WHERE seq >= ?1",
+    ] {
+        connection.execute(table, params![first])?;
+    }
+    Ok(())
+}
