@@ -64,7 +64,7 @@ mod tests {
         let text: Arc<str> = "x".repeat(300_000).into();
         let mut prompt = Prompt::new(writer, &text);
         let mut read = Vec::new();
-        let mut buffer = [0; 50_000];
+        let mut buffer = vec![0; 50_000];
         while prompt.file().is_some() {
             let count = reader.read(&mut buffer).unwrap();
             read.extend_from_slice(&buffer[..count]);

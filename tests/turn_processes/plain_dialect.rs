@@ -53,9 +53,9 @@ struct Reader(String);
 
 impl OutputReader for Reader {
     fn line(&mut self, line: &str, events: &mut Vec<TurnEvent>) {
-        let start = &line[..line.len().min(100)];
+        let start: String = line.chars().take(100).collect();
         if self.0.len() < 10_000 {
-            self.0.push_str(start);
+            self.0.push_str(&start);
         }
         events.push(TurnEvent::Said(start.into()));
     }

@@ -84,12 +84,14 @@ pub(super) fn end_leftovers(turns: &[TurnId]) -> usize {
 /// none: SIGTERM for the time of `grace`, SIGKILL after it.
 fn end_all(roots: impl Fn(&ProcessTable) -> HashSet<i32>, grace: Duration) -> Cleanup {
     let begun = Instant::now();
+    // With their start times: an id may be given to another process meanwhile.
     let mut ended = HashSet::new();
     loop {
         let table = ProcessTable::now();
         let mut roots: HashSet<i32> = roots(&table);
         // A zombie does not tell any more whose it was.
-        roots.extend(&ended);
+        let ended_before = table.all().filter(|one| ended.contains(&identity(one)));
+        roots.extend(ended_before.map(|process| process.pid));
         let victims = victims(&table, &roots);
         let is_complete = victims.is_empty();
         let age = begun.elapsed();
@@ -100,7 +102,7 @@ fn end_all(roots: impl Fn(&ProcessTable) -> HashSet<i32>, grace: Duration) -> Cl
             };
         }
         for victim in &victims {
-            let is_new = ended.insert(victim.pid);
+            let is_new = ended.insert(identity(victim));
             if age >= grace {
                 signal(victim, Signal::KILL);
             } else if is_new && variable(victim.pid, RUNNER_VARIABLE).is_none() {
@@ -127,6 +129,10 @@ fn victims(table: &ProcessTable, roots: &HashSet<i32>) -> Vec<Process> {
         .filter(|process| !process.is_zombie || process.parent == own_pid())
         .copied()
         .collect()
+}
+
+const fn identity(process: &Process) -> (i32, u64) {
+    (process.pid, process.started)
 }
 
 fn signal(process: &Process, signal: Signal) {

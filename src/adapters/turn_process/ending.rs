@@ -56,8 +56,13 @@ impl Ending {
         let why = self
             .cause
             .map_or(String::new(), |cause| format!("ended by us: {cause:?}\n"));
+        let stuck = if self.is_stuck {
+            "some of its processes could not be ended\n"
+        } else {
+            ""
+        };
         format!(
-            "\n--- end ---\n{why}exit code: {}\nsignal: {}\nkilled after it: {}\nended: {}\n",
+            "\n--- end ---\n{why}{stuck}exit code: {}\nsignal: {}\nkilled after it: {}\nended: {}\n",
             told(left.exit_code),
             told(left.signal),
             self.killed,

@@ -169,7 +169,7 @@ mod tests {
     use super::*;
 
     fn name(number: usize) -> String {
-        format!("{:014}-00000000-0000-7000-8000-{number:012}.log", number)
+        format!("{number:014}-00000000-0000-7000-8000-{number:012}.log")
     }
 
     #[tokio::test]
@@ -178,8 +178,9 @@ mod tests {
         let path = folder.path().join("logs").join(name(1));
         let mut transcript = Transcript::begin(path.clone(), "header".to_owned());
         transcript.take(Source::Stdout, b"first");
+        let piece = vec![b'x'; 64 * 1024];
         for _ in 0..40 {
-            transcript.take(Source::Stdout, &[b'x'; 64 * 1024]);
+            transcript.take(Source::Stdout, &piece);
         }
         transcript.take(Source::Stderr, b"last");
         let written = transcript.finish("footer".to_owned()).await;
