@@ -90,7 +90,10 @@ proptest! {
 #[test]
 fn what_is_no_event_is_passed_over_and_is_no_answer() {
     let deep = format!("{{\"type\":{}", "[".repeat(10_000));
-    let huge = format!(r#"{{"type":"tool_output","text":"{}"}}"#, "x".repeat(2 << 20));
+    let huge = format!(
+        r#"{{"type":"tool_output","text":"{}"}}"#,
+        "x".repeat(2 << 20)
+    );
     let lines = [
         "",
         "plain words",
@@ -109,7 +112,12 @@ fn what_is_no_event_is_passed_over_and_is_no_answer() {
         }
         let (events, verdict) = read(known.name(), &lines, &exited(0));
         assert_eq!(events, [], "{}", known.name());
-        assert_eq!(failure(&verdict).0, FailureCode::NoAnswer, "{}", known.name());
+        assert_eq!(
+            failure(&verdict).0,
+            FailureCode::NoAnswer,
+            "{}",
+            known.name()
+        );
         assert_eq!(verdict.usage, None);
     }
 }

@@ -148,7 +148,13 @@ fn no_cli_is_given_a_home_a_model_or_an_address_or_its_parents_marks() {
                 assert!(is_switch || !name.contains(part), "{name}");
             }
         }
-        for mark in ["CLAUDECODE", "CODEX_CI", "CODEX_THREAD_ID", "GEMINI_CLI", "AI_AGENT"] {
+        for mark in [
+            "CLAUDECODE",
+            "CODEX_CI",
+            "CODEX_THREAD_ID",
+            "GEMINI_CLI",
+            "AI_AGENT",
+        ] {
             let is_passed = known.passed().iter().any(|pattern| {
                 pattern
                     .strip_suffix('*')

@@ -74,12 +74,18 @@ fn long_words_are_cut_between_characters() {
     };
     let (_, verdict) = read("command", &[], &end);
     let (_, message) = failure(&verdict);
-    assert!(message.len() <= 2048 && message.ends_with("éthe end"), "{message}");
+    assert!(
+        message.len() <= 2048 && message.ends_with("éthe end"),
+        "{message}"
+    );
 
     let event = format!(r#"{{"type":"turn.failed","error":{{"message":"{long}"}}}}"#);
     let (_, verdict) = read("codex", &[&event], &exited(1));
     let (_, message) = failure(&verdict);
-    assert!(message.len() <= 2048 && message.ends_with("é…"), "{message}");
+    assert!(
+        message.len() <= 2048 && message.ends_with("é…"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -91,7 +97,10 @@ fn an_empty_answer_is_an_answer_where_the_cli_told_of_success() {
             r#"{"is_error":false,"subtype":"success","result":"","type":"result"}"#,
         ),
         ("gemini", r#"{"type":"result","status":"success"}"#),
-        ("opencode", r#"{"type":"step_finish","part":{"reason":"stop"}}"#),
+        (
+            "opencode",
+            r#"{"type":"step_finish","part":{"reason":"stop"}}"#,
+        ),
         ("openclaw", r#"{"status":"ok","result":{"payloads":[]}}"#),
         ("copilot", r#"{"type":"result","exitCode":0}"#),
     ] {
