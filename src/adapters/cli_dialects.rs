@@ -1,11 +1,102 @@
 //! How each agent CLI is spoken to: one file and one row of the table a dialect.
 
+mod claude;
+mod claude_stream;
+mod codex;
+mod command;
+mod copilot;
+mod gemini;
+mod json_lines;
+mod openclaw;
+mod opencode;
+mod outcome;
+mod qwen;
+mod speech;
+mod usage;
+
+#[cfg(test)]
+mod tests;
+
 use std::{path::Path, sync::Arc};
 
 use postroom_actors::domain::{
     agent::Permissions,
     turn::{CliSession, Failure, TurnEvent, Usage},
 };
+use thiserror::Error;
+
+/// Every dialect, one row each; the last one takes programs that no other row names.
+pub static DIALECTS: [&dyn Dialect; 8] = [
+    &codex::Codex,
+    &claude::Claude,
+    &gemini::Gemini,
+    &opencode::Opencode,
+    &openclaw::Openclaw,
+    &qwen::Qwen,
+    &copilot::Copilot,
+    &ANY_PROGRAM,
+];
+
+static ANY_PROGRAM: command::Command = command::Command;
+
+/// Longest prompt of an agent CLI, in bytes. codex takes 1 Mi characters and the conversation's own
+/// instructions count too.
+const PROMPT_LIMIT: usize = 768 << 10;
+
+/// What a program's file name may end in besides its name.
+const SUFFIXES: [&str; 5] = [".js", ".mjs", ".cjs", ".exe", ".cmd"];
+
+/// No dialect has this name.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("there is no dialect `{name}`; known are {known}")]
+pub struct UnknownDialect {
+    /// The name that was asked for.
+    pub name: String,
+    /// The names that there are, each in backticks.
+    pub known: String,
+}
+
+/// The dialect of this name; where the name is empty, that of the program by its file name, which
+/// is `command` for a program that no dialect names.
+///
+/// # Errors
+/// [`UnknownDialect`] where a name is given and no dialect has it.
+pub fn dialect(name: &str, program: &str) -> Result<&'static dyn Dialect, UnknownDialect> {
+    if name.is_empty() {
+        return Ok(dialect_of(program));
+    }
+    DIALECTS
+        .into_iter()
+        .find(|dialect| dialect.name() == name)
+        .ok_or_else(|| UnknownDialect {
+            name: name.to_owned(),
+            known: DIALECTS
+                .map(|dialect| format!("`{}`", dialect.name()))
+                .join(", "),
+        })
+}
+
+fn dialect_of(program: &str) -> &'static dyn Dialect {
+    let file_name = Path::new(program)
+        .file_name()
+        .and_then(|name| name.to_str())
+        .unwrap_or_default();
+    let stem = SUFFIXES
+        .iter()
+        .find_map(|suffix| file_name.strip_suffix(suffix))
+        .unwrap_or(file_name);
+    DIALECTS
+        .into_iter()
+        .find(|dialect| dialect.programs().contains(&stem))
+        .unwrap_or(&ANY_PROGRAM)
+}
+
+fn owned(arguments: &[&str]) -> Vec<String> {
+    arguments
+        .iter()
+        .map(|&argument| argument.to_owned())
+        .collect()
+}
 
 /// How one CLI is spoken to.
 pub trait Dialect: Send + Sync {
