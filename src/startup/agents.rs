@@ -9,7 +9,10 @@ use postroom_actors::{
     domain::{ids::AgentId, prompt::DEFAULT_MANAGER_TEMPLATE},
     feed::{TaskFeeds, TurnFeeds},
     lifecycle,
-    ports::{Clock, turns::AgentHome},
+    ports::{
+        Clock,
+        turns::{AgentHome, LaunchError},
+    },
 };
 use tokio::sync::{Semaphore, oneshot};
 
@@ -20,7 +23,7 @@ use crate::{
         cli_dialects,
         store_sqlite::SqliteStore,
         system_clock::UuidSource,
-        turn_process::{TurnProcessOptions, TurnProcesses},
+        turn_process::{FindDialect, TurnProcessOptions, TurnProcesses},
         workspaces::Workspaces,
     },
     settings::Settings,
@@ -90,7 +93,7 @@ impl RunningAgents {
         };
         SharedParts {
             store: store.clone(),
-            launcher: Arc::new(TurnProcesses::new(options, cli_dialects::finder())),
+            launcher: Arc::new(TurnProcesses::new(options, find_dialect())),
             inboxes: Arc::new(InboxesOfAgents::default()),
             tokens: self.tokens.clone(),
             clock: Arc::clone(&self.clock),
@@ -164,6 +167,13 @@ fn make_profile(settings: &Settings, home: &Arc<Workspaces>) -> MakeProfile {
         agents
             .profile(id, workspace, hired.cli.as_deref())
             .map_err(|error| error.to_string())
+    })
+}
+
+fn find_dialect() -> FindDialect {
+    Arc::new(|name, program| {
+        cli_dialects::dialect(name, program)
+            .map_err(|unknown| LaunchError::UnknownDialect(unknown.name, unknown.known))
     })
 }
 

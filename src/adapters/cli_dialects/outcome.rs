@@ -78,6 +78,10 @@ impl Outcome {
                 (FailureCode::TurnFailed, self.ending(&how, end))
             }
         };
+        let code = match code {
+            FailureCode::TurnFailed if tells_of_lost_session(&message) => FailureCode::SessionLost,
+            other => other,
+        };
         Err(Failure {
             code,
             message: shortened(&message, LONGEST),
@@ -100,6 +104,20 @@ impl Outcome {
         let colon = if words.is_empty() { "" } else { ": " };
         format!("`{}` {how}{colon}{words}", self.cli)
     }
+}
+
+/// CLIs have no code for a session that they do not know any more, only words.
+fn tells_of_lost_session(words: &str) -> bool {
+    let words = words.to_lowercase();
+    let has_any = |of: &[&str]| of.iter().any(|part| words.contains(part));
+    has_any(&["session", "conversation", "thread", "rollout"])
+        && has_any(&[
+            "not found",
+            "no conversation found",
+            "no rollout found",
+            "no previous sessions",
+            "invalid session",
+        ])
 }
 
 fn how(exit_codes: ExitCodes, end: &ProcessEnd<'_>) -> String {
@@ -173,6 +191,35 @@ fn skip_escape(rest: &mut std::str::Chars<'_>) {
         rest.next();
         if ('\u{40}'..='\u{7e}').contains(&next) {
             return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(stderr_tail: &str) -> FailureCode {
+        let end = ProcessEnd {
+            exit_code: Some(1),
+            signal: None,
+            stderr_tail,
+        };
+        Outcome::new("any", &[]).result(&end).unwrap_err().code
+    }
+
+    #[test]
+    fn a_session_that_is_not_known_any_more_is_told_from_other_failures() {
+        for lost in [
+            "Error: Session not found",
+            "no rollout found for thread id 7",
+            "No conversation found with session ID: 7",
+            "Error resuming session: Invalid session identifier \"7\".",
+        ] {
+            assert_eq!(code(lost), FailureCode::SessionLost, "{lost}");
+        }
+        for other in ["model not found", "the session was closed", "401 unauthorized", ""] {
+            assert_eq!(code(other), FailureCode::TurnFailed, "{other}");
         }
     }
 }
