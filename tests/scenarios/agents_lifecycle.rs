@@ -6,7 +6,7 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use crate::support::{
-    agents::{AGENT, KEEP_PROMPT, Stage, id_of, output_text, rows},
+    agents::{AGENT, KEEP_PROMPT, Stage, id_of, output_text},
     broker::{Broker, BrokerOptions},
     client::chat,
     processes::expect_none,
@@ -193,13 +193,13 @@ async fn a_hired_agent_survives_a_restart() {
     let body = json!({"role": "Engineer", "name": "Alice"}).to_string();
     let hired = broker.post("/agents", body, &[]).await;
     assert!(matches!(hired.status, 200 | 201), "{hired:?}");
-    assert_eq!(hired.json()["id"], "engineer_alice", "{hired:?}");
+    assert_eq!(hired.json()["agent"]["id"], "engineer_alice", "{hired:?}");
     let workspace = folder.path().join("engineer_alice");
     assert!(workspace.join("SOUL.md").is_file());
     std::fs::write(workspace.join("SOUL.md"), "I am Alice.\n").unwrap();
     let broker = broker.kill_and_restart().await;
-    let agents = rows(&broker.fetch("/agents").await);
-    let names: Vec<String> = agents.iter().map(id_of).collect();
+    let agents = broker.fetch("/agents").await["agents"].clone();
+    let names: Vec<String> = agents.as_array().unwrap().iter().map(id_of).collect();
     assert!(names.contains(&"engineer_alice".to_owned()), "{names:?}");
     for model in ["engineer_alice", "openclaw/engineer_alice"] {
         let answer = broker.chat(&chat("Hello.", json!({"model": model}))).await;

@@ -172,7 +172,8 @@ impl Broker {
 
     /// The turns of the agent `coder`, newest first.
     pub async fn turns(&self) -> Vec<Value> {
-        rows(&self.fetch(&format!("/agents/{AGENT}/turns")).await)
+        let list = self.fetch(&format!("/agents/{AGENT}/turns")).await;
+        list["turns"].as_array().unwrap().clone()
     }
 
     /// The states of the turns of the agent `coder`, oldest first.
@@ -193,12 +194,6 @@ impl Broker {
             .await
             .unwrap()
     }
-}
-
-/// The rows of a list, which is bare or in an envelope.
-pub fn rows(list: &Value) -> Vec<Value> {
-    let rows = list.as_array().or_else(|| list["data"].as_array());
-    rows.unwrap_or_else(|| panic!("no list: {list}")).clone()
 }
 
 /// The text that a response holds.

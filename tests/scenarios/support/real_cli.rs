@@ -69,7 +69,7 @@ impl Cli {
             Self::Opencode => file(&format!(
                 "opencode/node_modules/opencode-linux-{node_arch}/bin/opencode"
             )),
-            Self::Qwen => script("qwen/node_modules/.bin/qwen"),
+            Self::Qwen => Ok(script("qwen/node_modules/.bin/qwen")? + " --auth-type openai"),
             Self::Copilot => file(&format!(
                 "copilot/node_modules/@github/copilot-linux-{node_arch}/copilot"
             )),
