@@ -9,6 +9,12 @@
     reason = "a test that fails says so by a panic"
 )]
 
+mod agents_claude;
+mod agents_codex;
+mod agents_lifecycle;
+mod agents_long;
+mod agents_queue;
+mod agents_real;
 mod auth;
 mod bad_input;
 mod catalogue;

@@ -1,8 +1,12 @@
 //! A broker to try things on, and what belongs around it.
 
+pub mod agents;
 pub mod backend;
 pub mod broker;
 pub mod client;
+pub mod mock_llm;
+pub mod processes;
 pub mod raw;
+pub mod real_cli;
 pub mod tools;
 pub mod wait;

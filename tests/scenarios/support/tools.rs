@@ -40,13 +40,7 @@ impl Client {
     }
 
     fn new(interpreter: &Path, program: &'static str) -> Result<Self, ClientFailure> {
-        let path = repository().join("tests/clients").join(program);
-        if !path.is_file() {
-            return Err(ClientFailure(format!(
-                "`{}` does not exist",
-                path.display()
-            )));
-        }
+        let path = client_program(program)?;
         #[expect(
             clippy::disallowed_methods,
             reason = "the client programs end themselves and all that they start, each within its own deadline"
@@ -112,6 +106,21 @@ pub(crate) fn installed(path: &str) -> Result<PathBuf, ClientFailure> {
     Err(ClientFailure(format!(
         "`{}` is missing; run tests/run, which installs it",
         file.display()
+    )))
+}
+
+/// A program of `tests/clients`.
+///
+/// # Errors
+/// It is not there.
+pub(crate) fn client_program(name: &str) -> Result<PathBuf, ClientFailure> {
+    let path = repository().join("tests/clients").join(name);
+    if path.is_file() {
+        return Ok(path);
+    }
+    Err(ClientFailure(format!(
+        "`{}` does not exist",
+        path.display()
     )))
 }
 

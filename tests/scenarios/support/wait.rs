@@ -26,3 +26,23 @@ pub async fn until<T: Debug>(
         tokio::time::sleep(POLL).await;
     }
 }
+
+/// As [`until`], for what must be asked for.
+pub async fn until_async<T: Debug>(
+    what: &str,
+    mut look: impl AsyncFnMut() -> T,
+    is_good: impl Fn(&T) -> bool,
+) -> T {
+    let deadline = tokio::time::Instant::now() + DEADLINE;
+    loop {
+        let seen = look().await;
+        if is_good(&seen) {
+            return seen;
+        }
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "never saw {what}; last: {seen:?}"
+        );
+        tokio::time::sleep(POLL).await;
+    }
+}
