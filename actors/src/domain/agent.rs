@@ -6,6 +6,19 @@ use serde::Serialize;
 
 use super::ids::AgentId;
 
+/// Names that no agent has: the home folder or the configuration keeps them for something else.
+pub const RESERVED_NAMES: [&str; 9] = [
+    "agent_replies",
+    "default",
+    "defaults",
+    "logs",
+    "mailbox",
+    "max_turns",
+    "skills",
+    "store",
+    "templates",
+];
+
 /// Everything that is settled about one agent before a turn begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AgentProfile {
