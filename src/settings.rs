@@ -6,6 +6,7 @@ use postroom_actors::domain::ids::AgentId;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+pub mod agents;
 mod check;
 pub mod duration;
 mod environment;
@@ -29,6 +30,7 @@ mod validate;
 #[cfg(test)]
 mod tests;
 
+pub use agents::{AgentSettings, AgentsSettings};
 pub use flags::Flags;
 pub use load::{Loaded, Sources, load, load_with_sources};
 pub use locate::home;
@@ -58,6 +60,8 @@ pub struct Settings {
     pub backend: Option<BackendSettings>,
     /// Further backends by name, for `fallback`.
     pub backends: BTreeMap<String, BackendSettings>,
+    /// Agent CLIs.
+    pub agents: AgentsSettings,
     /// The store.
     pub store: StoreSettings,
     /// Bounds on what comes in.

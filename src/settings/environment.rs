@@ -9,6 +9,13 @@ use super::{
 
 const PREFIX: &str = "POSTROOM__";
 
+/// Variables that the predecessors read, with the keys they stand for. Ours win over them, and an
+/// empty one says nothing.
+const OF_PREDECESSORS: [(&str, &[&str]); 2] = [
+    ("AI_AGENT_PROXY_API_KEY", &["server", "key"]),
+    ("AI_AGENT_PROXY_CLI", &["agents", "defaults", "cli"]),
+];
+
 /// Adds what the environment says; variables that are not ours are passed over.
 pub(super) fn read(
     environment: &[(String, String)],
@@ -16,30 +23,51 @@ pub(super) fn read(
     layers: &mut Layers,
 ) -> Vec<Problem> {
     let mut problems = Vec::new();
+    let is_known = |(variable, text): &&(String, String)| {
+        !text.is_empty() && OF_PREDECESSORS.iter().any(|(known, _)| known == variable)
+    };
+    for (variable, text) in environment.iter().filter(is_known) {
+        problems.extend(set(variable, text, layers, || known(variable, shape)));
+    }
     for (variable, text) in environment {
         let Some(name) = ours(variable) else { continue };
-        let place = format!("${}", shorten(variable));
-        let set =
-            find(name, shape).and_then(|(path, shape)| Ok((path, shape, from_text(shape, text)?)));
-        match set {
-            Ok((path, shape, value)) => {
-                let source = Source {
-                    layer: Layer::Environment,
-                    place,
-                };
-                layers.set(
-                    path,
-                    Leaf {
-                        value,
-                        source,
-                        secret: shape.secret,
-                    },
-                );
-            }
-            Err(error) => problems.push(Problem::new(place, error)),
-        }
+        problems.extend(set(variable, text, layers, || find(name, shape)));
     }
     problems
+}
+
+/// Sets the key that a variable stands for; gives what is wrong with it.
+fn set<'a>(
+    variable: &str,
+    text: &str,
+    layers: &mut Layers,
+    key: impl FnOnce() -> Result<(KeyPath, &'a Shape), String>,
+) -> Option<Problem> {
+    let place = format!("${}", shorten(variable));
+    match key().and_then(|(path, shape)| Ok((path, shape, from_text(shape, text)?))) {
+        Ok((path, shape, value)) => {
+            let source = Source {
+                layer: Layer::Environment,
+                place,
+            };
+            let leaf = Leaf {
+                value,
+                source,
+                secret: shape.secret,
+            };
+            layers.set(path, leaf);
+            None
+        }
+        Err(error) => Some(Problem::new(place, error)),
+    }
+}
+
+/// The key that a predecessor's variable stands for.
+fn known<'a>(variable: &str, root: &'a TableShape) -> Result<(KeyPath, &'a Shape), String> {
+    let found = OF_PREDECESSORS.iter().find(|(name, _)| *name == variable);
+    let path = found.map(|(_, path)| *path).unwrap_or_default();
+    let shape = root.find(path).ok_or("this variable names no key")?;
+    Ok((path.iter().copied().map(str::to_owned).collect(), shape))
 }
 
 /// The variable of a key.

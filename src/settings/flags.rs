@@ -8,7 +8,7 @@ use super::{
     check::from_text,
     layers::{Layer, Layers, Leaf, Source},
     problem::Problem,
-    shape::{Kind, TableShape},
+    shape::TableShape,
 };
 
 /// Flags of `serve` and `config`. Each may be given once; each wins over environment and file.
@@ -46,6 +46,9 @@ pub struct Flags {
     /// Key for the backend; prefer a file
     #[arg(long = "api_key", visible_alias = "api-key", value_name = "KEY")]
     pub api_key: Option<String>,
+    /// Program that runs the turns of agents, with its first arguments
+    #[arg(long, value_name = "COMMAND")]
+    pub cli: Option<String>,
     /// Folder of the store
     #[arg(long, value_name = "DIR")]
     pub store: Option<String>,
@@ -66,34 +69,37 @@ fn config_file(text: &str) -> Result<PathBuf, String> {
 }
 
 impl Flags {
-    /// Each flag that was given, with section, key and text.
-    fn given(&self) -> impl Iterator<Item = (&'static str, &'static str, &'static str, &str)> {
+    /// Each flag that was given, with the path of its key and the text.
+    fn given(&self) -> impl Iterator<Item = (&'static str, &'static [&'static str], &str)> {
         let unauthenticated = self.allow_unauthenticated.then_some("true");
-        [
-            ("--host", "server", "host", self.host.as_deref()),
-            ("--port", "server", "port", self.port.as_deref()),
-            ("--key", "server", "key", self.key.as_deref()),
-            ("--worker", "server", "workers", self.worker.as_deref()),
-            ("--debug", "telemetry", "debug", self.debug.as_deref()),
-            ("--inbox", "mailbox", "inbox", self.inbox.as_deref()),
-            ("--url", "backend", "url", self.url.as_deref()),
-            ("--api_key", "backend", "api_key", self.api_key.as_deref()),
-            ("--store", "store", "path", self.store.as_deref()),
+        let all: [(_, &[_], _); 12] = [
+            ("--host", &["server", "host"], self.host.as_deref()),
+            ("--port", &["server", "port"], self.port.as_deref()),
+            ("--key", &["server", "key"], self.key.as_deref()),
+            ("--worker", &["server", "workers"], self.worker.as_deref()),
+            ("--debug", &["telemetry", "debug"], self.debug.as_deref()),
+            ("--inbox", &["mailbox", "inbox"], self.inbox.as_deref()),
+            ("--url", &["backend", "url"], self.url.as_deref()),
+            (
+                "--api_key",
+                &["backend", "api_key"],
+                self.api_key.as_deref(),
+            ),
+            ("--cli", &["agents", "defaults", "cli"], self.cli.as_deref()),
+            ("--store", &["store", "path"], self.store.as_deref()),
             (
                 "--log-format",
-                "telemetry",
-                "log_format",
+                &["telemetry", "log_format"],
                 self.log_format.as_deref(),
             ),
             (
                 "--allow-unauthenticated",
-                "server",
-                "allow_unauthenticated",
+                &["server", "allow_unauthenticated"],
                 unauthenticated,
             ),
-        ]
-        .into_iter()
-        .filter_map(|(flag, section, key, text)| Some((flag, section, key, text?)))
+        ];
+        all.into_iter()
+            .filter_map(|(flag, path, text)| Some((flag, path, text?)))
     }
 
     /// Adds what the flags say.
@@ -103,11 +109,8 @@ impl Flags {
         layers: &mut Layers,
     ) -> (Vec<Problem>, Vec<String>) {
         let (mut problems, mut warnings) = (Vec::new(), Vec::new());
-        for (flag, section, key, text) in self.given() {
-            let Some(Kind::Table(table)) = root.get(section).map(|shape| &shape.kind) else {
-                continue;
-            };
-            let Some(shape) = table.get(key) else {
+        for (flag, path, text) in self.given() {
+            let Some(shape) = root.find(path) else {
                 continue;
             };
             if shape.secret {
@@ -126,7 +129,8 @@ impl Flags {
                         source,
                         secret: shape.secret,
                     };
-                    layers.set(vec![section.to_owned(), key.to_owned()], leaf);
+                    let path = path.iter().copied().map(str::to_owned);
+                    layers.set(path.collect(), leaf);
                 }
                 Err(error) => problems.push(Problem::new(flag, error)),
             }

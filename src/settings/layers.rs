@@ -46,6 +46,12 @@ pub(super) struct Leaf {
     pub(super) secret: bool,
 }
 
+impl Leaf {
+    fn is_empty_table(&self) -> bool {
+        self.value.as_table().is_some_and(Table::is_empty)
+    }
+}
+
 /// All values in effect.
 #[derive(Clone, Default)]
 pub(super) struct Layers {
@@ -53,13 +59,20 @@ pub(super) struct Layers {
 }
 
 impl Layers {
-    /// Sets a value unless a higher layer has set it; of one layer, the last wins.
+    /// Sets a value unless a higher layer has set it; of one layer, the last wins. What stands in
+    /// a table takes the place of the same table without anything in it.
     pub(super) fn set(&mut self, path: KeyPath, leaf: Leaf) {
         let kept = self
             .leaves
             .get(&path)
             .is_some_and(|old| old.source.layer > leaf.source.layer);
         if !kept {
+            for end in 1..path.len() {
+                let table = path.get(..end).unwrap_or_default();
+                if self.leaves.get(table).is_some_and(Leaf::is_empty_table) {
+                    self.leaves.remove(table);
+                }
+            }
             self.leaves.insert(path, leaf);
         }
     }

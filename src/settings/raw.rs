@@ -15,7 +15,7 @@ use super::{
 mod agents;
 mod peers;
 
-pub use agents::{DeliveryKind, Permissions, RawAgent, RawAgents};
+pub use agents::{DeliveryKind, Permissions, QueueModeKind, RawAgent, RawAgents};
 pub use peers::{RawBridge, RawBridgeModel, RawPeer, RawUpstreamProxy};
 
 /// The whole file.

@@ -13,7 +13,7 @@ use super::{
     check::check,
     layers::{KeyPath, Layers, Leaf},
     problem::Problem,
-    shape::{Kind, Shape, TableShape},
+    shape::{Shape, TableShape},
 };
 
 const LARGEST: u64 = 64 * 1024;
@@ -74,20 +74,10 @@ fn named_files<'a>(root: &'a TableShape, layers: &Layers) -> Vec<(KeyPath, KeyPa
         let secret_name = last.strip_suffix("_file")?;
         let mut secret_path = parents.to_vec();
         secret_path.push(secret_name.to_owned());
-        let shape = find(root, &secret_path).filter(|shape| shape.secret)?;
+        let shape = root.find(&secret_path).filter(|shape| shape.secret)?;
         Some((secret_path, path.clone(), shape))
     });
     file_keys.collect()
-}
-
-fn find<'a>(root: &'a TableShape, path: &[String]) -> Option<&'a Shape> {
-    let (first, rest) = path.split_first()?;
-    let shape = root.get(first)?;
-    match (&shape.kind, rest) {
-        (_, []) => Some(shape),
-        (Kind::Table(inner), _) => find(inner, rest),
-        _ => None,
-    }
 }
 
 fn secret_in(path: &Path) -> Result<String, String> {

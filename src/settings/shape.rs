@@ -47,6 +47,17 @@ impl TableShape {
         self.keys.get(name).or(self.named.as_deref())
     }
 
+    /// What a path of names leads to.
+    pub(super) fn find<S: AsRef<str>>(&self, path: &[S]) -> Option<&Shape> {
+        let (first, rest) = path.split_first()?;
+        let shape = self.get(first.as_ref())?;
+        match (&shape.kind, rest) {
+            (_, []) => Some(shape),
+            (Kind::Table(inner), _) => inner.find(rest),
+            _ => None,
+        }
+    }
+
     /// The fixed names.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.keys.keys().map(String::as_str)

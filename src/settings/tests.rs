@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 use super::*;
 
+mod agents;
 mod documents;
 mod layering;
 mod predecessor;
@@ -280,15 +281,15 @@ fn a_short_key_is_only_warned_of() {
 
 #[test]
 fn what_this_version_does_not_act_on_is_read_and_warned_of() {
-    let text = "[agents.bob]\ncli = \"codex\"\n[agents.bob.env]\nA_B = \"c\"\n[peers.office]\nurl = \"http://o.example\"\n[bridge]\nport = 1\n[embeddings]\nmodel = \"m\"\n[telemetry]\notlp_endpoint = \"http://t.example\"\n[models]\nlist_agents = true";
+    let text = "[agents.bob]\nmodels = [\"m\"]\nembeddings_model = \"e\"\n[peers.office]\nurl = \"http://o.example\"\n[bridge]\nport = 1\n[embeddings]\nmodel = \"m\"\n[telemetry]\notlp_endpoint = \"http://t.example\"";
     let settings = toml(text).settings();
     for part in [
-        "[agents]",
+        "agents.NAME.models",
+        "agents.NAME.embeddings_model",
         "[peers]",
         "[bridge]",
         "[embeddings]",
         "telemetry.otlp_endpoint",
-        "models.list_agents",
     ] {
         assert!(
             warns(&settings, &format!("`{part}` is set but")),

@@ -98,26 +98,20 @@ impl Reader<'_> {
     ) {
         if let (Kind::Table(keys), DeValue::Table(table)) = (&shape.kind, value.get_ref()) {
             self.table(table, keys, &path);
+            let is_named = path
+                .last()
+                .is_some_and(|name| !around.keys.contains_key(name));
+            if table.is_empty() && is_named {
+                // `[agents.bob]` alone says that there is a bob.
+                let at = value.span().start;
+                self.set(path, at, Value::Table(toml::Table::new()), shape);
+            }
             return;
         }
         let at = value.span().start;
         let checked = plain(value.get_ref()).and_then(|value| check(shape, &value).map(|()| value));
         match checked {
-            Ok(value) => {
-                let place = self.place(at);
-                let source = Source {
-                    layer: self.layer,
-                    place,
-                };
-                self.layers.set(
-                    path,
-                    Leaf {
-                        value,
-                        source,
-                        secret: shape.secret,
-                    },
-                );
-            }
+            Ok(value) => self.set(path, at, value, shape),
             Err(error) => {
                 let last = path.last().map(String::as_str).unwrap_or_default();
                 let known = around.keys.contains_key(last);
@@ -129,6 +123,19 @@ impl Reader<'_> {
                 self.refuse(at, format!("`{}`: {error}{near}", path.join(".")));
             }
         }
+    }
+
+    fn set(&mut self, path: KeyPath, at: usize, value: Value, shape: &Shape) {
+        let source = Source {
+            layer: self.layer,
+            place: self.place(at),
+        };
+        let leaf = Leaf {
+            value,
+            source,
+            secret: shape.secret,
+        };
+        self.layers.set(path, leaf);
     }
 
     fn place(&self, offset: usize) -> String {

@@ -18,6 +18,7 @@ use super::{
     size::SizeValue,
 };
 
+mod agents;
 mod backend;
 mod inert;
 mod server;
@@ -57,17 +58,26 @@ pub(super) fn settings(
     let server = checker.server(&raw.server, !keys.is_empty());
     let mailbox = checker.mailbox(&raw.mailbox);
     let (backend, backends) = checker.backends(raw, &server);
+    let routing = checker.routing(raw);
+    let (limits, metrics) = (checker.limits(raw), checker.metrics(raw));
+    let store = checker.store(raw, &home, &mailbox.inbox);
+    let agents = checker.agents(&raw.agents);
+    checker.warn_of_what_has_no_effect();
+    let Some(agents) = agents else {
+        return Err(ConfigError::Refused(checker.problems));
+    };
     let settings = Settings {
-        store: checker.store(raw, &home, &mailbox.inbox),
+        store,
+        agents,
         config_file: found.file,
         origin: found.origin,
-        routing: checker.routing(raw),
+        routing,
         models: ModelsSettings {
             list_agents: raw.models.list_agents.unwrap_or_default(),
             cache: span(raw.models.cache),
         },
-        limits: checker.limits(raw),
-        metrics: checker.metrics(raw),
+        limits,
+        metrics,
         telemetry: TelemetrySettings {
             log_format: raw.telemetry.log_format.unwrap_or(super::LogFormat::Auto),
             debug: raw.telemetry.debug.unwrap_or_default(),
@@ -80,7 +90,6 @@ pub(super) fn settings(
         backends,
         warnings: Vec::new(),
     };
-    checker.warn_of_what_has_no_effect();
     checker.finish(settings)
 }
 
@@ -213,23 +222,20 @@ impl Checker<'_> {
     }
 
     fn routing(&mut self, raw: &RawConfig) -> RoutingSettings {
-        let default = raw.routing.default.as_deref().unwrap_or("mailbox");
-        if default != "mailbox" {
-            match AgentId::parse(default) {
-                Ok(_) => self.refuse(
-                    "routing.default",
-                    format!("`{default}` is an agent, and this version runs none; use `mailbox`"),
-                ),
-                Err(_) => self.refuse(
-                    "routing.default",
-                    format!(
-                        "expected `mailbox` or the id of an agent, found `{}`",
-                        shorten(default)
-                    ),
-                ),
+        const KEY: &str = "routing.default";
+        let default = match raw.routing.default.as_deref() {
+            None | Some("mailbox") => None,
+            Some(written) if AgentId::parse(written).is_ok() => self.agent_id(KEY, written),
+            Some(written) => {
+                let found = shorten(written);
+                self.refuse(
+                    KEY,
+                    format!("expected `mailbox` or the id of an agent, found `{found}`"),
+                );
+                None
             }
-        }
-        RoutingSettings { default: None }
+        };
+        RoutingSettings { default }
     }
 
     fn limits(&mut self, raw: &RawConfig) -> LimitsSettings {

@@ -6,13 +6,15 @@ use serde::Serialize;
 
 use super::ids::AgentId;
 
-/// Names that no agent may have: the home folder and the configuration keep them for other things.
-pub const RESERVED_NAMES: [&str; 7] = [
+/// Names that no agent has: the home folder or the configuration keeps them for something else.
+pub const RESERVED_NAMES: [&str; 9] = [
     "agent_replies",
     "default",
     "defaults",
     "logs",
+    "mailbox",
     "max_turns",
+    "skills",
     "store",
     "templates",
 ];

@@ -26,13 +26,13 @@ pub struct RawAgents {
 #[derive(Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RawAgent {
-    /// Program that runs a turn.
+    /// Program that runs a turn, with its first arguments; words as in a shell.
     pub cli: Option<String>,
-    /// How that program is spoken to; empty: found from its name.
+    /// How that program is spoken to: `codex`, `claude`, `gemini`, `opencode`, `openclaw`, `qwen`, `copilot`, `command`; empty: found from its name.
     pub dialect: Option<String>,
     /// How the agent gets its messages.
     pub delivery: Option<DeliveryKind>,
-    /// Folder that turns run in.
+    /// Folder that turns run in; empty: the workspace (`manager`: `~/.openclaw/workspace`).
     pub working_dir: Option<PathBuf>,
     /// Longest time for one turn.
     pub turn_timeout: Option<DurationValue>,
@@ -46,6 +46,10 @@ pub struct RawAgent {
     /// Messages that may wait.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub queue: Option<u32>,
+    /// What becomes of messages that arrive while a turn of their session runs.
+    pub queue_mode: Option<QueueModeKind>,
+    /// How long a session must be quiet with `queue_mode = "collect"`.
+    pub collect_window: Option<DurationValue>,
     /// What becomes of a turn whose client has gone.
     pub on_disconnect: Option<OnDisconnect>,
     /// What the program may do.
@@ -80,4 +84,16 @@ pub enum Permissions {
     Bypass,
     /// The program stays in its sandbox.
     Sandboxed,
+}
+
+/// `agents.NAME.queue_mode`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum QueueModeKind {
+    /// They wait; the next turn takes all that wait.
+    Followup,
+    /// The same, once the session has been quiet for a while.
+    Collect,
+    /// They cancel the turn that runs.
+    Interrupt,
 }

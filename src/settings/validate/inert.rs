@@ -3,14 +3,20 @@
 use super::Checker;
 use crate::settings::layers::Layer;
 
+/// Stands for any name.
+const ANY: &str = "*";
+
 /// Beginnings of keys without effect, and how the warning names them.
 const WITHOUT_EFFECT: [(&[&str], &str); 13] = [
-    (&["agents"], "[agents]"),
+    (&["agents", ANY, "models"], "agents.NAME.models"),
+    (
+        &["agents", ANY, "embeddings_model"],
+        "agents.NAME.embeddings_model",
+    ),
     (&["peers"], "[peers]"),
     (&["bridge"], "[bridge]"),
     (&["upstream_proxy"], "[upstream_proxy]"),
     (&["embeddings"], "[embeddings]"),
-    (&["models", "list_agents"], "models.list_agents"),
     (&["store", "url"], "store.url"),
     (&["store", "credentials"], "store.credentials"),
     (&["store", "replicas"], "store.replicas"),
@@ -19,17 +25,18 @@ const WITHOUT_EFFECT: [(&[&str], &str); 13] = [
     (&["limits", "embeddings_body"], "limits.embeddings_body"),
     (&["telemetry", "otlp_endpoint"], "telemetry.otlp_endpoint"),
 ];
+
 impl Checker<'_> {
     /// One warning for each section or key that is set and does nothing.
     pub(super) fn warn_of_what_has_no_effect(&mut self) {
         for (start, name) in WITHOUT_EFFECT {
             let told = self.layers.iter().any(|(path, leaf)| {
                 leaf.source.layer > Layer::Default
+                    && path.len() >= start.len()
                     && path
                         .iter()
-                        .map(String::as_str)
-                        .take(start.len())
-                        .eq(start.iter().copied())
+                        .zip(start)
+                        .all(|(key, known)| *known == ANY || key == known)
             });
             if told {
                 self.warnings.push(format!(

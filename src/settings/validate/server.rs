@@ -71,7 +71,6 @@ impl Checker<'_> {
     }
 
     fn workers(&mut self, written: u16) -> usize {
-        let cores = || thread::available_parallelism().map_or(1, usize::from);
         let workers = if written == 0 {
             cores()
         } else {
@@ -156,6 +155,11 @@ impl Checker<'_> {
             ));
         }
     }
+}
+
+/// The number of cores that we may use, at least 1.
+pub(super) fn cores() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// A host without the brackets of an IPv6 address.

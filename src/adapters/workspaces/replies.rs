@@ -1,0 +1,45 @@
+//! `<home>/agent_replies`: a copy of each answer that an agent gave by `/agent-reply`.
+
+use std::{path::PathBuf, sync::Arc};
+
+use bytes::Bytes;
+use postroom_actors::{
+    domain::ids::MessageId,
+    ports::{SendFuture, turns::WorkspaceError},
+};
+
+use super::{Folder, background};
+
+/// The folder of answers. A file is named after an id of ours, never after what a caller said.
+#[derive(Debug, Clone)]
+pub struct AgentReplies {
+    home: Arc<PathBuf>,
+}
+
+impl AgentReplies {
+    /// The answers in `home`; the folder is made with the first one.
+    pub fn new(home: PathBuf) -> Self {
+        Self {
+            home: Arc::new(home),
+        }
+    }
+
+    /// Keeps an answer (JSON) as `agent_replies/<id>.json`, mode 0600, whole or not at all. The same
+    /// id again replaces it; two calls with the same id must not run at the same time.
+    ///
+    /// # Errors
+    /// [`WorkspaceError`].
+    pub fn keep(
+        &self,
+        id: MessageId,
+        answer: Bytes,
+    ) -> SendFuture<Result<PathBuf, WorkspaceError>> {
+        let home = Arc::clone(&self.home);
+        background(home.join("agent_replies"), move || {
+            let folder = Folder::make(&home)?.need("agent_replies")?;
+            let name = format!("{id}.json");
+            folder.replace(&name, &answer)?;
+            Ok(folder.path().join(name))
+        })
+    }
+}
