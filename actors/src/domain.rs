@@ -3,6 +3,7 @@
 //! Time, ids and jitter come in as arguments, so every rule of the broker is tested without one.
 
 pub mod agent;
+pub mod agent_request;
 pub mod backend_request;
 pub mod batching;
 pub mod circuit;

@@ -1,10 +1,20 @@
-//! The answer of a mailbox: an OpenAI chat completion that says nothing, or thanks.
-//!
-//! The shapes are those of OpenAI's chat completions and of their stream
+//! Answers in the shape of OpenAI's chat completions, whole and as a stream
 //! (`chat.completion.chunk`), which every client of the OpenAI surface reads.
 
 use serde::Serialize;
 use uuid::Uuid;
+
+use super::turn::Usage;
+use chunk::{Chunk, event, to_text};
+use usage::UsageCounts;
+
+pub use stream::CompletionStream;
+
+mod chunk;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod usage;
 
 /// What a mailbox calls itself as a model.
 pub const MAILBOX_MODEL: &str = "local-agent";
@@ -20,6 +30,8 @@ pub struct Completion<'a> {
     pub model: &'a str,
     /// The assistant's text; may be empty.
     pub content: &'a str,
+    /// What it took; zeros are told where that is not known.
+    pub usage: Option<Usage>,
 }
 
 #[derive(Serialize)]
@@ -29,7 +41,7 @@ struct Whole<'a> {
     created: i64,
     model: &'a str,
     choices: [WholeChoice<'a>; 1],
-    usage: Usage,
+    usage: UsageCounts,
 }
 
 #[derive(Serialize)]
@@ -45,43 +57,6 @@ struct Message<'a> {
     content: &'a str,
 }
 
-#[derive(Serialize, Default)]
-#[expect(
-    clippy::struct_field_names,
-    reason = "the names are those of OpenAI's answers"
-)]
-struct Usage {
-    prompt_tokens: u32,
-    completion_tokens: u32,
-    total_tokens: u32,
-}
-
-#[derive(Serialize)]
-struct Chunk<'a> {
-    id: &'a str,
-    object: &'static str,
-    created: i64,
-    model: &'a str,
-    choices: Vec<ChunkChoice<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    usage: Option<Usage>,
-}
-
-#[derive(Serialize)]
-struct ChunkChoice<'a> {
-    index: u32,
-    delta: Delta<'a>,
-    finish_reason: Option<&'static str>,
-}
-
-#[derive(Serialize)]
-struct Delta<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    role: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    content: Option<&'a str>,
-}
-
 impl Completion<'_> {
     /// The completion as one JSON object.
     pub fn to_json(&self) -> String {
@@ -90,7 +65,7 @@ impl Completion<'_> {
             content: self.content,
         };
         to_text(&Whole {
-            id: self.response_id(),
+            id: completion_id(self.id),
             object: "chat.completion",
             created: self.created_s,
             model: self.model,
@@ -99,134 +74,22 @@ impl Completion<'_> {
                 message,
                 finish_reason: "stop",
             }],
-            usage: Usage::default(),
+            usage: UsageCounts::of(self.usage),
         })
     }
 
     /// The completion as server-sent events: text, `finish_reason`, usage where asked for, `[DONE]`.
     pub fn to_events(&self, include_usage: bool) -> String {
-        let id = self.response_id();
-        let said = Delta {
-            role: Some("assistant"),
-            content: Some(self.content),
-        };
-        let ended = Delta {
-            role: None,
-            content: None,
-        };
-        let mut events = self.event(&id, said, None) + &self.event(&id, ended, Some("stop"));
+        let chunk = Chunk::new(completion_id(self.id), self.created_s, self.model);
+        let mut events = chunk.said(true, self.content) + &chunk.stopped();
         if include_usage {
-            let usage = self.chunk(&id, Vec::new(), Some(Usage::default()));
-            events.push_str(&event(&to_text(&usage)));
+            events.push_str(&chunk.used(UsageCounts::of(self.usage)));
         }
         events + &event("[DONE]")
     }
-
-    fn event(&self, id: &str, delta: Delta<'_>, finish_reason: Option<&'static str>) -> String {
-        let choice = ChunkChoice {
-            index: 0,
-            delta,
-            finish_reason,
-        };
-        event(&to_text(&self.chunk(id, vec![choice], None)))
-    }
-
-    fn chunk<'c>(
-        &'c self,
-        id: &'c str,
-        choices: Vec<ChunkChoice<'c>>,
-        usage: Option<Usage>,
-    ) -> Chunk<'c> {
-        Chunk {
-            id,
-            object: "chat.completion.chunk",
-            created: self.created_s,
-            model: self.model,
-            choices,
-            usage,
-        }
-    }
-
-    fn response_id(&self) -> String {
-        format!("chatcmpl-{}", self.id.as_simple())
-    }
 }
 
-fn event(data: &str) -> String {
-    format!("data: {data}\n\n")
-}
-
-/// Plain structs of strings and numbers always have a JSON form.
-fn to_text(value: &impl Serialize) -> String {
-    serde_json::to_string(value).unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::{Value, json};
-
-    use super::*;
-
-    fn completion(content: &str) -> Completion<'_> {
-        Completion {
-            id: Uuid::from_u128(0xf),
-            created_s: 7,
-            model: MAILBOX_MODEL,
-            content,
-        }
-    }
-
-    fn chunks(events: &str) -> Vec<Value> {
-        events
-            .split_terminator("\n\n")
-            .filter_map(|event| event.strip_prefix("data: "))
-            .filter(|data| *data != "[DONE]")
-            .map(|data| serde_json::from_str(data).unwrap())
-            .collect()
-    }
-
-    #[test]
-    fn an_empty_completion_has_openais_shape() {
-        let expected = json!({
-            "id": "chatcmpl-0000000000000000000000000000000f",
-            "object": "chat.completion",
-            "created": 7,
-            "model": "local-agent",
-            "choices": [{
-                "index": 0,
-                "message": {"role": "assistant", "content": ""},
-                "finish_reason": "stop",
-            }],
-            "usage": {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0},
-        });
-        assert_eq!(
-            serde_json::from_str::<Value>(&completion("").to_json()).unwrap(),
-            expected
-        );
-    }
-
-    #[test]
-    fn a_stream_ends_with_finish_reason_and_done() {
-        let events = completion("thanks").to_events(false);
-        let chunks = chunks(&events);
-        assert_eq!(chunks.len(), 2);
-        assert_eq!(
-            chunks[0]["choices"][0]["delta"],
-            json!({"role": "assistant", "content": "thanks"})
-        );
-        assert_eq!(chunks[1]["choices"][0]["finish_reason"], "stop");
-        assert!(events.ends_with("data: [DONE]\n\n"));
-    }
-
-    #[test]
-    fn usage_comes_last_and_only_when_asked_for() {
-        let with_usage = chunks(&completion("").to_events(true));
-        assert_eq!(with_usage[2]["choices"], json!([]));
-        assert_eq!(with_usage[2]["usage"]["total_tokens"], 0);
-        assert!(
-            chunks(&completion("").to_events(false))
-                .iter()
-                .all(|chunk| chunk.get("usage").is_none())
-        );
-    }
+/// The id that clients see: `chatcmpl-<32 hex>`.
+pub fn completion_id(id: Uuid) -> String {
+    format!("chatcmpl-{}", id.as_simple())
 }

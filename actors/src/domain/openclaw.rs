@@ -23,7 +23,7 @@ mod system_prompt;
 mod tests;
 
 /// How the message begins that OpenClaw puts at the end of each request.
-const INTERNAL_CONTEXT: &str = "<<<BEGIN_OPENCLAW_INTERNAL_CONTEXT>>>";
+pub(in crate::domain) const INTERNAL_CONTEXT: &str = "<<<BEGIN_OPENCLAW_INTERNAL_CONTEXT>>>";
 
 /// The channel that all callers of OpenClaw's own API share.
 const SHARED_CHANNEL: &str = "webchat";

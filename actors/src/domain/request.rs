@@ -64,7 +64,7 @@ pub struct InvalidJson {
 }
 
 impl InvalidJson {
-    fn new(body: &[u8], fault: Fault) -> Self {
+    pub(in crate::domain) fn new(body: &[u8], fault: Fault) -> Self {
         let before = body.get(..fault.at).unwrap_or(body);
         let line_start = memchr::memrchr(b'\n', before).map_or(0, |newline| newline + 1);
         Self {

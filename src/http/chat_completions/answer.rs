@@ -70,6 +70,7 @@ impl Mailbox {
             created_s: self.created_s,
             model: MAILBOX_MODEL,
             content: &self.content,
+            usage: None,
         }
     }
 }
