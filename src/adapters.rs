@@ -1,9 +1,11 @@
 //! The ports of `postroom-actors`, implemented: disk, network, clock.
 
+pub mod agent_replies;
 pub mod cli_dialects;
 pub mod inbox_files;
 pub mod store_sqlite;
 pub mod system_clock;
+pub mod transcripts;
 pub mod turn_process;
 pub mod upstream_http;
 pub mod workspaces;

@@ -3,18 +3,27 @@
 //! A request passes, in this order: a net for panics, the check of its key, its handler. Handlers
 //! talk to actors through mailboxes and to the outside through ports; they know no adapter.
 
+mod agent_chat;
+pub mod agent_reply;
+mod agent_tasks;
+pub mod agents;
 pub mod auth;
 pub mod body;
 pub mod chat_completions;
 pub mod error;
 pub mod health;
+mod incoming;
 pub mod metrics;
 pub mod models;
 pub mod openapi;
 pub mod panics;
+pub mod responses;
+mod sse;
 pub mod state;
+pub mod turns;
+mod waiting;
 
-use actix_web::{HttpRequest, web};
+use actix_web::{HttpRequest, Resource, Route, web};
 
 pub use self::state::{AppState, SharedState};
 use crate::http::error::ApiError;
@@ -22,47 +31,75 @@ use crate::http::error::ApiError;
 /// Adds every route. `web::resource` answers 405 with `Allow` for methods it does not know.
 pub fn routes(config: &mut web::ServiceConfig) {
     config
-        .service(
-            web::resource("/v1/chat/completions")
-                .route(web::post().to(chat_completions::create))
-                .else_405("POST"),
-        )
-        .service(
-            web::resource("/v1/models")
-                .route(web::get().to(models::list))
-                .else_405("GET"),
-        )
-        .service(
-            web::resource("/v1/models/{id:.*}")
-                .route(web::get().to(models::retrieve))
-                .else_405("GET"),
-        )
-        .service(
-            web::resource("/health")
-                .route(web::get().to(health::health))
-                .else_405("GET"),
-        )
-        .service(
-            web::resource("/healthz")
-                .route(web::get().to(health::live))
-                .else_405("GET"),
-        )
-        .service(
-            web::resource("/readyz")
-                .route(web::get().to(health::ready))
-                .else_405("GET"),
-        )
-        .service(
-            web::resource("/metrics")
-                .route(web::get().to(metrics::show))
-                .else_405("GET"),
-        )
-        .service(
-            web::resource("/openapi.json")
-                .route(web::get().to(openapi::show))
-                .else_405("GET"),
-        )
+        .configure(openai_routes)
+        .configure(agent_routes)
+        .service(get("/health", web::get().to(health::health)))
+        .service(get("/healthz", web::get().to(health::live)))
+        .service(get("/readyz", web::get().to(health::ready)))
+        .service(get("/metrics", web::get().to(metrics::show)))
+        .service(get("/openapi.json", web::get().to(openapi::show)))
         .default_service(web::to(unknown_path));
+}
+
+fn openai_routes(config: &mut web::ServiceConfig) {
+    config
+        .service(post(
+            "/v1/chat/completions",
+            web::post().to(chat_completions::create),
+        ))
+        .service(post("/v1/responses", web::post().to(responses::create)))
+        .service(
+            web::resource("/v1/responses/{id}")
+                .route(web::get().to(responses::retrieve))
+                .route(web::delete().to(responses::remove))
+                .else_405("GET, DELETE"),
+        )
+        .service(post(
+            "/v1/responses/{id}/cancel",
+            web::post().to(responses::cancel),
+        ))
+        .service(get(
+            "/v1/responses/{id}/input_items",
+            web::get().to(responses::list_input),
+        ))
+        .service(get("/v1/models", web::get().to(models::list)))
+        .service(get("/v1/models/{id:.*}", web::get().to(models::retrieve)));
+}
+
+fn agent_routes(config: &mut web::ServiceConfig) {
+    config
+        .service(
+            web::resource("/agents")
+                .route(web::get().to(agents::list))
+                .route(web::post().to(agents::hire))
+                .else_405("GET, POST"),
+        )
+        .service(
+            web::resource("/agents/{id}")
+                .route(web::get().to(agents::show))
+                .route(web::delete().to(agents::remove))
+                .else_405("GET, DELETE"),
+        )
+        .service(post("/agents/{id}/start", web::post().to(agents::start)))
+        .service(post("/agents/{id}/stop", web::post().to(agents::stop)))
+        .service(post("/agents/{id}/resume", web::post().to(agents::resume)))
+        .service(get("/agents/{id}/turns", web::get().to(turns::list)))
+        .service(
+            web::resource("/turns/{id}")
+                .route(web::get().to(turns::show))
+                .route(web::delete().to(turns::cancel))
+                .else_405("GET, DELETE"),
+        )
+        .service(get("/turns/{id}/events", web::get().to(turns::follow)))
+        .service(post("/agent-reply", web::post().to(agent_reply::take)));
+}
+
+fn get(path: &str, route: Route) -> Resource {
+    web::resource(path).route(route).else_405("GET")
+}
+
+fn post(path: &str, route: Route) -> Resource {
+    web::resource(path).route(route).else_405("POST")
 }
 
 async fn unknown_path(request: HttpRequest, payload: web::Payload) -> ApiError {
@@ -70,13 +107,13 @@ async fn unknown_path(request: HttpRequest, payload: web::Payload) -> ApiError {
     ApiError::unknown_path(request.path())
 }
 
-/// A resource with one verb, and an answer of our own form for all others.
-trait OneVerb {
+/// A resource with an answer of our own form for all verbs that it does not have.
+trait KnownVerbs {
     /// Answers 405 to every verb that has no handler.
     fn else_405(self, allowed: &'static str) -> Self;
 }
 
-impl OneVerb for actix_web::Resource {
+impl KnownVerbs for Resource {
     fn else_405(self, allowed: &'static str) -> Self {
         let refuse = move |request: HttpRequest, payload: web::Payload| async move {
             body::cut_upload(request.headers(), payload);

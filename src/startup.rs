@@ -3,6 +3,7 @@
 //! Order of start: log and metrics, the store (which locks its folder), the inbox folder, the
 //! actors, the listener. What fails before the listener stands leaves nothing behind.
 
+mod agents_stand_in;
 mod backends;
 mod error;
 mod maintenance;

@@ -17,6 +17,7 @@
 
 pub mod agent_directory;
 pub mod agent_supervisor;
+mod agents_stand_in;
 pub mod backend_relay;
 pub mod delivery;
 pub mod domain;

@@ -1,10 +1,12 @@
 //! Who is asking, and what they may do.
 //!
 //! A missing key is answered 401 and counts for nothing; a wrong one counts against its address;
-//! a right one always passes. Without any configured key, credentials are ignored.
+//! a right one always passes. Without any configured key, credentials are ignored, except that the
+//! token of a turn still tells whose turn it is.
 
 mod attempts;
 mod keys;
+mod turn_access;
 
 use std::{
     net::IpAddr,
@@ -23,7 +25,10 @@ use actix_web::{
 use postroom_actors::ports::Clock;
 
 use self::attempts::{Attempts, Verdict};
-pub use self::keys::{Caller, Keys};
+pub use self::{
+    keys::{Caller, Keys},
+    turn_access::{TurnAccess, TurnTokenCheck},
+};
 use super::{SharedState, body, error::ApiError};
 use crate::settings::Role;
 
@@ -33,16 +38,23 @@ const OPEN_PATHS: [&str; 2] = ["/healthz", "/readyz"];
 /// The keys, and what is known of addresses that tried wrong ones.
 pub struct Door {
     keys: Keys,
+    turns: TurnAccess,
     trusted_proxies: Vec<IpAddr>,
     attempts: Mutex<Attempts>,
     clock: Arc<dyn Clock>,
 }
 
 impl Door {
-    /// A door that these keys open.
-    pub fn new(keys: Keys, trusted_proxies: Vec<IpAddr>, clock: Arc<dyn Clock>) -> Self {
+    /// A door that these keys and the tokens of turns open.
+    pub fn new(
+        keys: Keys,
+        turns: TurnAccess,
+        trusted_proxies: Vec<IpAddr>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         Self {
             keys,
+            turns,
             trusted_proxies,
             attempts: Mutex::default(),
             clock,
@@ -50,13 +62,24 @@ impl Door {
     }
 
     async fn let_in(&self, request: &ServiceRequest) -> Result<Caller, ApiError> {
+        let key = bearer(request);
+        if let Some(key) = key {
+            if let Some(caller) = self.keys.find(key) {
+                return Ok(caller);
+            }
+            if let Some(turn) = self.turns.turn_of(key) {
+                return match self.turns.caller(turn, self.clock.now()).await? {
+                    Some(caller) => Ok(caller),
+                    None if self.keys.is_empty() => Ok(Caller::anyone()),
+                    // It was right once: nobody is guessing.
+                    None => Err(ApiError::unauthorized()),
+                };
+            }
+        }
         if self.keys.is_empty() {
             return Ok(Caller::anyone());
         }
-        let key = bearer(request).ok_or_else(ApiError::unauthorized)?;
-        if let Some(caller) = self.keys.find(key) {
-            return Ok(caller);
-        }
+        key.ok_or_else(ApiError::unauthorized)?;
         let verdict = self
             .client_address(request)
             .map_or(Verdict::Refuse, |address| {
@@ -120,20 +143,17 @@ pub async fn check(
     next.call(request).await
 }
 
-/// Refuses callers whose role is below `role`.
+/// Who is asking; refuses callers whose role is below `role`.
 ///
 /// # Errors
 /// 403 naming the role.
-pub fn require(request: &actix_web::HttpRequest, role: Role) -> Result<(), ApiError> {
-    let allowed = request
-        .extensions()
+pub fn require(request: &actix_web::HttpRequest, role: Role) -> Result<Caller, ApiError> {
+    let extensions = request.extensions();
+    extensions
         .get::<Caller>()
-        .is_some_and(|caller| caller.may(role));
-    if allowed {
-        Ok(())
-    } else {
-        Err(ApiError::forbidden(keys::role_name(role)))
-    }
+        .filter(|caller| caller.may(role))
+        .cloned()
+        .ok_or_else(|| ApiError::forbidden(keys::role_name(role)))
 }
 
 fn bearer(request: &ServiceRequest) -> Option<&str> {

@@ -60,6 +60,16 @@ pub async fn read(
     body
 }
 
+/// Reads a body of our own surface as JSON.
+///
+/// # Errors
+/// 400 where it is no JSON, or not of this form.
+pub fn parse<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    serde_json::from_slice(body).map_err(|error| {
+        ApiError::bad_request(format!("the body is not understood: {error}"), None)
+    })
+}
+
 async fn read_within(
     request: &HttpRequest,
     payload: &mut Payload,

@@ -1,12 +1,12 @@
-//! `POST /v1/chat/completions`: keeps the message, relays it where there is a backend, answers.
+//! `POST /v1/chat/completions`: keeps the message, relays it where there is a backend, answers; or
+//! gives it to an agent.
 
 mod answer;
 
-use std::{borrow::Cow, future::Future, sync::Arc};
+use std::{future::Future, sync::Arc};
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    http::header::HeaderMap,
     web::{self, Payload},
 };
 use bytes::Bytes;
@@ -14,22 +14,26 @@ use chrono::{DateTime, TimeDelta, Utc};
 use postroom_actors::{
     domain::{
         envelope::Envelope,
-        request::{self, HeaderHints, RequestFacts},
+        request::{self, RequestFacts},
         routing::Route,
     },
     router::{Accept, AcceptError, Accepted},
 };
 use tokio::{sync::oneshot, time::Instant};
 
-use self::answer::Mailbox;
-use super::{AppState, SharedState, auth, body, error::ApiError};
+pub(super) use self::answer::{Acknowledgement, acknowledgement};
+use super::{
+    AppState, SharedState, agent_chat, auth, body,
+    error::ApiError,
+    incoming::{Incoming, routed_agent},
+};
 use crate::{
     forwarding::{RelayAnswer, RelayJob},
     settings::Role,
 };
 
 /// A message that has been read and is about to be accepted.
-struct Incoming {
+struct Message {
     facts: RequestFacts,
     envelope: Envelope,
     traceparent: Option<String>,
@@ -39,7 +43,7 @@ struct Incoming {
 ///
 /// # Errors
 /// 400 for what is not JSON, 404 for an unknown agent, 408 and 413 for the body, 503 with
-/// `Retry-After` where there is no room or the store cannot write.
+/// `Retry-After` where there is no room or the store cannot write; from agents also 502 and 504.
 #[utoipa::path(
     post,
     path = "/v1/chat/completions",
@@ -54,6 +58,8 @@ struct Incoming {
         (status = 413, body = super::error::ErrorBody),
         (status = 415, body = super::error::ErrorBody),
         (status = 429, body = super::error::ErrorBody),
+        (status = 502, body = super::error::ErrorBody, description = "the agent's turn failed"),
+        (status = 504, body = super::error::ErrorBody, description = "the agent's turn timed out"),
         (status = 503, body = super::error::ErrorBody),
     )
 )]
@@ -63,71 +69,82 @@ pub async fn create(
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
     fail::fail_point!("http::handler");
-    auth::require(&request, Role::Client)?;
+    let caller = auth::require(&request, Role::Client)?;
     let arrived = Instant::now();
     let shared = &state.shared;
     let body = body::read(&request, payload, shared.body_limits).await?;
-    let incoming = read(shared, &request, body)?;
+    let incoming = Incoming::read(&request, caller, body)?;
     if shared.stopping.has_begun() {
         return Err(ApiError::stopping());
     }
-    let outcome = match &state.forwarder {
-        Some(forwarder) => relay(shared, forwarder, incoming).await,
-        None => keep(shared, incoming).await,
-    };
+    let (route, outcome) = answer(&state, incoming).await;
     let label = if outcome.is_ok() {
         "accepted"
     } else {
         "refused"
     };
-    metrics::counter!("postroom_requests_total", "route" => "mailbox", "outcome" => label)
-        .increment(1);
-    metrics::histogram!("postroom_request_duration_seconds", "route" => "mailbox")
+    metrics::counter!("postroom_requests_total", "route" => route, "outcome" => label).increment(1);
+    metrics::histogram!("postroom_request_duration_seconds", "route" => route)
         .record(arrived.elapsed().as_secs_f64());
     outcome
 }
 
-/// Understands a request and finds who gets it.
-fn read(shared: &SharedState, request: &HttpRequest, body: Bytes) -> Result<Incoming, ApiError> {
-    let headers = request.headers();
-    let hints = HeaderHints {
-        channel: text(headers, "x-openclaw-message-channel"),
-        affinity: text(headers, "session_id"),
-    };
-    let facts = request::read_request(&body, hints).inspect_err(|error| {
-        tracing::warn!(path = request.path(), %error, "invalid_json");
-    })?;
-    let agent = named_agent(headers);
-    let Route::Mailbox = shared
-        .routing
-        .route(agent.as_deref(), facts.model.as_deref())?
-    else {
-        return Err(ApiError::unknown_model(
-            facts.model.as_deref().unwrap_or_default(),
-        ));
-    };
+/// Finds who gets a request, and lets it have it.
+async fn answer(
+    state: &AppState,
+    incoming: Incoming<'_>,
+) -> (&'static str, Result<HttpResponse, ApiError>) {
+    let shared = &state.shared;
+    match incoming.route(&shared.agents.routing()) {
+        Err(unknown) => ("mailbox", Err(unknown)),
+        Ok(Route::Agent(id)) => {
+            let answer = match routed_agent(shared, &id) {
+                Ok(agent) => agent_chat::answer(shared, &agent, &incoming).await,
+                Err(unknown) => Err(unknown),
+            };
+            ("agent", answer)
+        }
+        Ok(Route::Mailbox) => {
+            let message = Message::of(shared, incoming);
+            let answer = match &state.forwarder {
+                Some(forwarder) => relay(shared, forwarder, message).await,
+                None => keep(shared, message).await,
+            };
+            ("mailbox", answer)
+        }
+    }
+}
+
+impl Message {
+    fn of(shared: &SharedState, incoming: Incoming<'_>) -> Self {
+        let traceparent = incoming.traceparent();
+        let Incoming { facts, body, .. } = incoming;
+        Self {
+            envelope: envelope(shared, &facts, body),
+            facts,
+            traceparent,
+        }
+    }
+}
+
+/// A request as a message for the mailbox.
+pub(super) fn envelope(shared: &SharedState, facts: &RequestFacts, body: Bytes) -> Envelope {
     let received_at = shared.clock.now();
-    let envelope = Envelope {
+    Envelope {
         id: shared.ids.message_id(received_at),
         received_at,
         context_id: facts.context_id.clone(),
         prompt: facts.prompt.clone(),
         body,
-    };
-    let traceparent = text(headers, "traceparent").map(str::to_owned);
-    Ok(Incoming {
-        facts,
-        envelope,
-        traceparent,
-    })
+    }
 }
 
 /// Without a backend: accepted, and answered at once.
-async fn keep(shared: &SharedState, incoming: Incoming) -> Result<HttpResponse, ApiError> {
-    let Incoming {
+async fn keep(shared: &SharedState, message: Message) -> Result<HttpResponse, ApiError> {
+    let Message {
         facts, envelope, ..
-    } = incoming;
-    let mailbox = Mailbox::of(shared, &facts, &envelope);
+    } = message;
+    let mailbox = Acknowledgement::of(shared, &facts, &envelope);
     accept(shared, &facts, envelope, None).await?;
     Ok(mailbox.answer())
 }
@@ -136,14 +153,14 @@ async fn keep(shared: &SharedState, incoming: Incoming) -> Result<HttpResponse, 
 async fn relay(
     shared: &SharedState,
     forwarder: &crate::forwarding::Forwarder,
-    incoming: Incoming,
+    message: Message,
 ) -> Result<HttpResponse, ApiError> {
-    let Incoming {
+    let Message {
         facts,
         envelope,
         traceparent,
-    } = incoming;
-    let mailbox = Mailbox::of(shared, &facts, &envelope);
+    } = message;
+    let mailbox = Acknowledgement::of(shared, &facts, &envelope);
     let (message, body) = (envelope.id, envelope.body.clone());
     let reply_due = reply_due(shared, envelope.received_at);
     let accepted = accept(shared, &facts, envelope, Some(reply_due));
@@ -170,7 +187,7 @@ async fn relay(
 
 /// Hands a message to the router. The message is on its way when this returns: dropping the
 /// future takes nothing back.
-fn accept(
+pub(super) fn accept(
     shared: &SharedState,
     facts: &RequestFacts,
     envelope: Envelope,
@@ -216,16 +233,4 @@ fn reply_due(shared: &SharedState, received_at: DateTime<Utc>) -> DateTime<Utc> 
     received_at
         .checked_add_signed(wait)
         .unwrap_or(DateTime::<Utc>::MAX_UTC)
-}
-
-/// Whom the headers name. A name that is no text names nobody we know, which is not the same as
-/// naming nobody.
-fn named_agent(headers: &HeaderMap) -> Option<Cow<'_, str>> {
-    let named = ["x-openclaw-agent-id", "x-openclaw-agent"];
-    let value = named.iter().find_map(|name| headers.get(*name))?;
-    Some(String::from_utf8_lossy(value.as_bytes()))
-}
-
-fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get(name)?.to_str().ok()
 }

@@ -3,6 +3,10 @@
 //! The form serves the predecessor's clients (`status`) and OpenAI's (`error.message`,
 //! `error.type`, `error.code`, `error.param`).
 
+mod agents;
+
+use std::borrow::Cow;
+
 use actix_web::{
     HttpResponse, HttpResponseBuilder, ResponseError,
     http::{StatusCode, header},
@@ -17,6 +21,8 @@ use serde::Serialize;
 use thiserror::Error;
 use utoipa::ToSchema;
 
+pub(super) use self::agents::turn_id;
+
 /// An answer that is not what was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{message}")]
@@ -25,14 +31,18 @@ pub struct ApiError {
     kind: Kind,
     message: String,
     code: Option<&'static str>,
-    param: Option<&'static str>,
+    param: Option<Cow<'static, str>>,
     retry_after_s: Option<u64>,
     allow: Option<&'static str>,
     closes: bool,
+    /// OpenAI's clients send most 5xx again by themselves. Where a turn has run, that would run it
+    /// again.
+    is_final: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
+    Agent,
     Authentication,
     InvalidRequest,
     Internal,
@@ -64,7 +74,7 @@ pub struct ErrorDetail {
     pub code: serde_json::Value,
     /// The field at fault, where it is one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub param: Option<&'static str>,
+    pub param: Option<String>,
 }
 
 /// How long a client is asked to wait when there is no room, in seconds.
@@ -84,6 +94,7 @@ impl ApiError {
             retry_after_s: None,
             allow: None,
             closes: false,
+            is_final: false,
         }
     }
 
@@ -125,7 +136,7 @@ impl ApiError {
         let error = Self::new(StatusCode::NOT_FOUND, Kind::NotFound, message);
         Self {
             code: Some("model_not_found"),
-            param: Some("model"),
+            param: Some("model".into()),
             ..error
         }
     }
@@ -198,6 +209,15 @@ impl ApiError {
         Self::overloaded("the service is stopping; try again shortly", STORE_RETRY_S)
     }
 
+    /// 400: the request cannot be understood; names the field where one is at fault.
+    pub fn bad_request(message: impl Into<String>, param: Option<&'static str>) -> Self {
+        let error = Self::new(StatusCode::BAD_REQUEST, Kind::InvalidRequest, message);
+        Self {
+            param: param.map(Into::into),
+            ..error
+        }
+    }
+
     /// 500: a handler panicked.
     pub fn internal() -> Self {
         Self::new(
@@ -224,7 +244,7 @@ impl ApiError {
             message: self.message.clone(),
             kind: self.kind.name(),
             code,
-            param: self.param,
+            param: self.param.as_deref().map(str::to_owned),
         };
         ErrorBody {
             status: "error",
@@ -242,6 +262,9 @@ impl ApiError {
         if self.status == StatusCode::UNAUTHORIZED {
             response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
         }
+        if self.is_final {
+            response.insert_header(("x-should-retry", "false"));
+        }
         if self.closes {
             response.force_close();
         }
@@ -251,6 +274,7 @@ impl ApiError {
 impl Kind {
     const fn name(self) -> &'static str {
         match self {
+            Self::Agent => "agent_error",
             Self::Authentication => "authentication_error",
             Self::InvalidRequest => "invalid_request_error",
             Self::Internal => "internal_error",
@@ -302,8 +326,17 @@ impl From<UnknownAgent> for ApiError {
 impl From<AcceptError> for ApiError {
     fn from(error: AcceptError) -> Self {
         match error {
-            AcceptError::Busy | AcceptError::Store(StoreError::Busy) => Self::busy(),
-            AcceptError::Store(error) => Self::overloaded(error.to_string(), STORE_RETRY_S),
+            AcceptError::Busy => Self::busy(),
+            AcceptError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Busy => Self::busy(),
+            error => Self::overloaded(error.to_string(), STORE_RETRY_S),
         }
     }
 }

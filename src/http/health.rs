@@ -3,11 +3,15 @@
 use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use postroom_actors::lifecycle::{ActorStatus, GetStatus};
+use postroom_actors::{
+    agent_supervisor::{AgentState, AgentStatus},
+    domain::ids::AgentId,
+    lifecycle::{ActorStatus, GetStatus},
+};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{AppState, SharedState};
+use super::{AppState, SharedState, agents};
 
 /// `GET /health`
 #[derive(Debug, Serialize, ToSchema)]
@@ -16,13 +20,31 @@ pub struct Health {
     pub ok: bool,
     /// Where it listens.
     pub endpoint: String,
-    /// The manager agent's state; none runs in this version.
-    pub manager: Option<String>,
+    /// The service's process.
+    pub pid: u32,
+    /// The state of the agent `manager`, where there is one.
+    #[schema(value_type = Option<String>)]
+    pub manager: Option<AgentState>,
     /// The version of the program.
     pub version: &'static str,
     /// The actors.
     #[schema(value_type = Vec<Object>)]
     pub actors: Vec<ActorStatus>,
+    /// The agents.
+    pub agents: Vec<AgentHealth>,
+}
+
+/// How an agent is, in short.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AgentHealth {
+    /// Its name.
+    #[schema(value_type = String)]
+    pub id: AgentId,
+    /// What it does.
+    #[schema(value_type = String)]
+    pub state: AgentState,
+    /// Why it is parked or cannot start turns.
+    pub problem: Option<String>,
 }
 
 /// `GET /readyz`
@@ -41,15 +63,34 @@ const PROBE_DEADLINE: Duration = Duration::from_secs(2);
 #[utoipa::path(get, path = "/health", responses((status = 200, body = Health)))]
 pub async fn health(state: web::Data<AppState>, _: HttpRequest) -> HttpResponse {
     let shared = &state.shared;
-    let actors = statuses(shared).await;
-    let ok = !shared.stopping.has_begun() && actors.iter().all(|actor| actor.state == "ok");
+    let (actors, agents) = tokio::join!(statuses(shared), agents::statuses(shared));
+    let ok = !shared.stopping.has_begun()
+        && actors.iter().all(|actor| actor.state == "ok")
+        && agents.iter().all(|agent| agent.state != AgentState::Parked);
     HttpResponse::Ok().json(Health {
         ok,
         endpoint: shared.endpoint.clone(),
-        manager: None,
+        pid: shared.pid,
+        manager: manager_state(&agents),
         version: env!("CARGO_PKG_VERSION"),
         actors,
+        agents: agents.into_iter().map(AgentHealth::from).collect(),
     })
+}
+
+fn manager_state(agents: &[AgentStatus]) -> Option<AgentState> {
+    let manager = agents.iter().find(|agent| agent.id.as_str() == "manager");
+    manager.map(|agent| agent.state)
+}
+
+impl From<AgentStatus> for AgentHealth {
+    fn from(status: AgentStatus) -> Self {
+        Self {
+            id: status.id,
+            state: status.state,
+            problem: status.problem,
+        }
+    }
 }
 
 /// Whether the process answers at all.
@@ -73,12 +114,25 @@ pub async fn ready(state: web::Data<AppState>) -> HttpResponse {
             problems.push(format!("{}: {}", actor.actor, actor.state));
         }
     }
+    problems.extend(
+        agents::statuses(&state.shared)
+            .await
+            .iter()
+            .filter_map(parked),
+    );
     let mut response = if ready {
         HttpResponse::Ok()
     } else {
         HttpResponse::ServiceUnavailable()
     };
     response.json(Readiness { ready, problems })
+}
+
+/// What keeps an agent from working. It costs no readiness: what others ask is still accepted.
+fn parked(agent: &AgentStatus) -> Option<String> {
+    let is_parked = agent.state == AgentState::Parked;
+    let why = agent.problem.as_deref().unwrap_or("it failed too often");
+    is_parked.then(|| format!("agent `{}` is parked: {why}", agent.id))
 }
 
 /// Why nothing is accepted now.

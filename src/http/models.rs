@@ -61,22 +61,72 @@ pub async fn retrieve(
     }
 }
 
-/// The list as JSON: the backend's as it came, else our own.
+/// The list as JSON: the backend's as it came, else our own; with the agents where that is wanted.
 async fn models(state: &AppState) -> Bytes {
+    let agents = agent_models(&state.shared);
     if let Some(forwarder) = &state.forwarder
         && let Some(list) = forwarder.backend_models().await
     {
-        return list.body.clone();
+        return with_agents(list.body.clone(), agents);
     }
-    let own = json!({ "object": "list", "data": [mailbox_model(&state.shared)] });
+    let own = std::iter::once(mailbox_model(&state.shared)).chain(agents);
+    let own = json!({ "object": "list", "data": own.collect::<Vec<_>>() });
     own.to_string().into()
 }
 
+/// A list with more models at its end. One that is not of OpenAI's form stays as it is.
+fn with_agents(list: Bytes, agents: Vec<Value>) -> Bytes {
+    if agents.is_empty() {
+        return list;
+    }
+    let Ok(mut longer) = serde_json::from_slice::<Value>(&list) else {
+        return list;
+    };
+    match longer.get_mut("data").and_then(Value::as_array_mut) {
+        Some(models) => models.extend(agents),
+        None => return list,
+    }
+    longer.to_string().into()
+}
+
+/// The agents as models: none, unless they are to be listed.
+fn agent_models(shared: &SharedState) -> Vec<Value> {
+    let agents = if shared.list_agents {
+        shared.agents.all()
+    } else {
+        Vec::new()
+    };
+    let models = agents
+        .iter()
+        .map(|agent| model(shared, &format!("openclaw/{}", agent.profile.id)));
+    models.collect()
+}
+
 fn mailbox_model(shared: &SharedState) -> Value {
+    model(shared, MAILBOX_MODEL)
+}
+
+fn model(shared: &SharedState, id: &str) -> Value {
     json!({
-        "id": MAILBOX_MODEL,
+        "id": id,
         "object": "model",
         "created": shared.started_at.timestamp(),
         "owned_by": "openclaw",
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn agents_stand_behind_the_backends_models() {
+        let list = Bytes::from_static(br#"{"object":"list","data":[{"id":"a/b"}]}"#);
+        assert_eq!(with_agents(list.clone(), Vec::new()), list);
+        let longer = with_agents(list, vec![json!({"id": "openclaw/alice"})]);
+        let longer: Value = serde_json::from_slice(&longer).unwrap();
+        assert_eq!(longer["data"][1]["id"], "openclaw/alice");
+        let odd = Bytes::from_static(b"[]");
+        assert_eq!(with_agents(odd.clone(), vec![json!({})]), odd);
+    }
 }

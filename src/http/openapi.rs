@@ -3,7 +3,9 @@
 use actix_web::HttpResponse;
 use utoipa::OpenApi;
 
-use super::{chat_completions, error, health, metrics, models};
+use super::{
+    agent_reply, agents, chat_completions, error, health, metrics, models, responses, turns,
+};
 
 /// What the service offers, as OpenAPI 3.1.
 #[derive(OpenApi)]
@@ -11,6 +13,23 @@ use super::{chat_completions, error, health, metrics, models};
     info(title = "Postroom", description = "An actor-based message broker for AI agents"),
     paths(
         chat_completions::create,
+        responses::create,
+        responses::retrieve,
+        responses::cancel,
+        responses::remove,
+        responses::list_input,
+        agents::list,
+        agents::hire,
+        agents::show,
+        agents::remove,
+        agents::start,
+        agents::stop,
+        agents::resume,
+        turns::list,
+        turns::show,
+        turns::cancel,
+        turns::events::follow,
+        agent_reply::take,
         models::list,
         models::retrieve,
         health::health,

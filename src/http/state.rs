@@ -12,11 +12,15 @@ use std::{
 use chrono::{DateTime, Utc};
 use metrics_exporter_prometheus::PrometheusHandle;
 use postroom_actors::{
+    agent_directory::{AgentDirectory, Agents},
     backend_relay::BackendRelay,
     delivery::Mailbox,
-    domain::routing::RoutingTable,
+    feed::{TaskFeeds, TurnFeeds},
     inbox_writer::InboxWriter,
-    ports::{Clock, IdSource, MessageStore},
+    ports::{
+        Clock, IdSource, MessageStore,
+        turns::{AgentReplyStore, TaskStore, TranscriptTail},
+    },
     router::Router,
 };
 use tokio::sync::Semaphore;
@@ -32,8 +36,22 @@ pub struct SharedState {
     pub permits: Arc<Semaphore>,
     /// Bounds on bodies.
     pub body_limits: BodyLimits,
-    /// Who gets a request.
-    pub routing: RoutingTable,
+    /// Who there is, and who gets a request.
+    pub agents: Agents,
+    /// Hires and removes agents.
+    pub directory: Mailbox<AgentDirectory>,
+    /// Tasks and turns of agents.
+    pub tasks: Arc<dyn TaskStore>,
+    /// What is happening to tasks.
+    pub task_feeds: TaskFeeds,
+    /// What is happening in turns.
+    pub turn_feeds: TurnFeeds,
+    /// Keeps what comes by `/agent-reply`.
+    pub replies: Arc<dyn AgentReplyStore>,
+    /// Reads the ends of transcripts.
+    pub transcripts: Arc<dyn TranscriptTail>,
+    /// Whether `/v1/models` lists the agents.
+    pub list_agents: bool,
     /// Accepts messages.
     pub router: Mailbox<Router>,
     /// Writes inbox files.
@@ -56,6 +74,8 @@ pub struct SharedState {
     pub metrics_elsewhere: bool,
     /// Our own address, for `/health`.
     pub endpoint: String,
+    /// The service's process, for `/health`.
+    pub pid: u32,
     /// Set when the service begins to stop.
     pub stopping: Stopping,
 }

@@ -4,12 +4,11 @@ use std::{path::Path, sync::Arc};
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use postroom_actors::{
+    agent_directory::Agents,
     backend_relay::{BackendRelay, BackendRelayParts},
     delivery::Mailbox,
-    domain::{
-        circuit::CircuitSettings, compaction::Compaction, inbox_item::ItemExtras,
-        routing::RoutingTable,
-    },
+    domain::{circuit::CircuitSettings, compaction::Compaction, inbox_item::ItemExtras},
+    feed::{TaskFeeds, TurnFeeds},
     inbox_writer::{InboxWriter, InboxWriterParts},
     lifecycle,
     ports::{Clock, InboxStore},
@@ -17,16 +16,18 @@ use postroom_actors::{
 };
 use tokio::sync::{Semaphore, watch};
 
-use super::{StartError, backends};
+use super::{StartError, agents_stand_in::NoAgents, backends};
 use crate::{
     adapters::{
+        agent_replies::AgentReplyFiles,
         inbox_files::InboxFiles,
         store_sqlite::{SqliteStore, StoreLimits},
         system_clock::UuidSource,
+        transcripts::TranscriptFiles,
     },
     http::{
         SharedState,
-        auth::{Door, Keys},
+        auth::{Door, Keys, TurnAccess},
         body::BodyLimits,
         state::{Answers, Stopping},
     },
@@ -125,14 +126,26 @@ impl PostRoom {
     ) -> SharedState {
         let trusted = settings.server.trusted_proxies.clone();
         let limits = &settings.limits;
+        let turns = TurnAccess {
+            tokens: Arc::new(NoAgents),
+            turns: Arc::new(NoAgents),
+        };
+        let keys = Keys::new(settings, None);
         SharedState {
-            door: Door::new(Keys::new(settings), trusted, Arc::clone(&self.clock)),
+            door: Door::new(keys, turns, trusted, Arc::clone(&self.clock)),
             permits: Arc::new(Semaphore::new(limits.in_flight)),
             body_limits: BodyLimits {
                 size: limits.body,
                 idle: limits.body_idle,
             },
-            routing: RoutingTable::default(),
+            agents: Agents::default(),
+            directory: Mailbox::new("agent_directory"),
+            tasks: Arc::new(NoAgents),
+            task_feeds: TaskFeeds::default(),
+            turn_feeds: TurnFeeds::default(),
+            replies: Arc::new(AgentReplyFiles::new(&settings.store.path)),
+            transcripts: Arc::new(TranscriptFiles),
+            list_agents: settings.models.list_agents,
             router: self.router.clone(),
             inbox_writer: self.inbox_writer.clone(),
             backend_relay: self.backend_relay.clone(),
@@ -144,6 +157,7 @@ impl PostRoom {
             metrics,
             metrics_elsewhere: settings.metrics.listen.is_some(),
             endpoint,
+            pid: std::process::id(),
             stopping: Stopping::default(),
         }
     }

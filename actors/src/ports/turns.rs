@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, pin::Pin, sync::Arc};
 
+use bytes::Bytes;
 use chrono::{DateTime, NaiveDate, Utc};
 use futures_util::Stream;
 use thiserror::Error;
@@ -259,4 +260,29 @@ pub trait AgentHome: Send + Sync + 'static {
 
     /// The workspace of an agent; it need not be there.
     fn workspace(&self, agent: &AgentId) -> PathBuf;
+}
+
+/// What came by `/agent-reply`, to be kept for whoever looks into the home folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptReply {
+    /// Names its file; made by us.
+    pub id: MessageId,
+    /// The reply as one JSON object.
+    pub json: Bytes,
+}
+
+/// Keeps replies of agents as `<home>/agent_replies/<id>.json`.
+pub trait AgentReplyStore: Send + Sync + 'static {
+    /// Resolves when the file is there.
+    ///
+    /// # Errors
+    /// [`WorkspaceError`].
+    fn keep(&self, reply: KeptReply) -> SendFuture<Result<(), WorkspaceError>>;
+}
+
+/// Reads the end of a turn's transcript.
+pub trait TranscriptTail: Send + Sync + 'static {
+    /// Its last 16 KiB, from the beginning of a line on where there is one; `None` where there is
+    /// no such file.
+    fn tail(&self, path: PathBuf) -> SendFuture<Option<String>>;
 }

@@ -1,10 +1,8 @@
 //! What the client of a mailbox is told.
 
-use actix_web::{
-    HttpResponse, HttpResponseBuilder,
-    body::SizedStream,
-    http::{StatusCode, header},
-};
+use std::borrow::Cow;
+
+use actix_web::{HttpResponse, body::SizedStream, http::StatusCode};
 use bytes::Bytes;
 use postroom_actors::domain::{
     completion::{Completion, MAILBOX_MODEL},
@@ -13,45 +11,55 @@ use postroom_actors::domain::{
 };
 use uuid::Uuid;
 
-use crate::{forwarding::RelayBody, http::SharedState, settings::Acknowledge};
+use crate::{
+    forwarding::RelayBody,
+    http::{SharedState, sse},
+    settings::Acknowledge,
+};
 
-/// The mailbox's own answer to one request.
+/// The answer of a mailbox to one request: that it has been taken in.
 #[derive(Clone)]
-pub(super) struct Mailbox {
-    id: Uuid,
-    created_s: i64,
-    content: String,
-    stream: bool,
-    include_usage: bool,
+pub(in crate::http) struct Acknowledgement {
+    pub(in crate::http) id: Uuid,
+    pub(in crate::http) created_s: i64,
+    pub(in crate::http) model: Cow<'static, str>,
+    pub(in crate::http) content: String,
+    pub(in crate::http) stream: bool,
+    pub(in crate::http) include_usage: bool,
 }
 
-impl Mailbox {
+/// What a mailbox says: nothing, or thanks.
+pub(in crate::http) fn acknowledgement(shared: &SharedState, facts: &RequestFacts) -> String {
+    let acknowledges = match shared.answers.acknowledge {
+        Acknowledge::Always => true,
+        Acknowledge::OpenClaw => facts.is_present_openclaw,
+        Acknowledge::Never => false,
+    };
+    if acknowledges {
+        shared.answers.acknowledgement.clone()
+    } else {
+        String::new()
+    }
+}
+
+impl Acknowledgement {
     /// The answer to this request.
     pub(super) fn of(shared: &SharedState, facts: &RequestFacts, envelope: &Envelope) -> Self {
-        let acknowledges = match shared.answers.acknowledge {
-            Acknowledge::Always => true,
-            Acknowledge::OpenClaw => facts.is_present_openclaw,
-            Acknowledge::Never => false,
-        };
-        let content = if acknowledges {
-            shared.answers.acknowledgement.clone()
-        } else {
-            String::new()
-        };
         Self {
             id: envelope.id.as_uuid(),
             created_s: envelope.received_at.timestamp(),
-            content,
+            model: MAILBOX_MODEL.into(),
+            content: acknowledgement(shared, facts),
             stream: facts.stream,
             include_usage: facts.include_usage,
         }
     }
 
     /// A completion that says nothing, or thanks.
-    pub(super) fn answer(&self) -> HttpResponse {
+    pub(in crate::http) fn answer(&self) -> HttpResponse {
         let completion = self.completion();
         if self.stream {
-            return events(StatusCode::OK).body(completion.to_events(self.include_usage));
+            return sse::head(StatusCode::OK).body(completion.to_events(self.include_usage));
         }
         HttpResponse::Ok()
             .content_type("application/json")
@@ -68,7 +76,7 @@ impl Mailbox {
         Completion {
             id: self.id,
             created_s: self.created_s,
-            model: MAILBOX_MODEL,
+            model: &self.model,
             content: &self.content,
             usage: None,
         }
@@ -80,7 +88,7 @@ pub(super) fn reply(status: u16, content_type: Option<String>, body: RelayBody) 
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
     let content_type = content_type.unwrap_or_else(|| "application/json".to_owned());
     if content_type.starts_with("text/event-stream") {
-        return events(status).streaming(body);
+        return sse::head(status).streaming(body);
     }
     let length = body
         .known_length()
@@ -91,14 +99,4 @@ pub(super) fn reply(status: u16, content_type: Option<String>, body: RelayBody) 
         Some(length) => response.body(SizedStream::new(length, body)),
         None => response.streaming(body),
     }
-}
-
-/// An answer of server-sent events that no proxy on the way may hold back or change.
-fn events(status: StatusCode) -> HttpResponseBuilder {
-    let mut response = HttpResponse::build(status);
-    response
-        .content_type("text/event-stream")
-        .insert_header((header::CACHE_CONTROL, "no-cache, no-transform"))
-        .insert_header(("X-Accel-Buffering", "no"));
-    response
 }

@@ -1,0 +1,186 @@
+//! Giving an agent a task, and hearing what becomes of it.
+
+use std::{sync::Arc, time::Duration};
+
+use actix_web::{
+    HttpResponse,
+    http::header::{HeaderName, HeaderValue},
+    web,
+};
+use postroom_actors::{
+    agent_directory::Agent,
+    agent_supervisor::{CancelTask, QueueTask},
+    delivery::DeliveryError,
+    domain::{
+        agent::OnDisconnect,
+        ids::MessageId,
+        task::{NewTask, TaskOutcome, TaskRecord, TaskState},
+        turn::{Failure, FailureCode},
+    },
+    feed::{Feed, TaskEvent},
+};
+use tokio::sync::oneshot;
+
+use super::{SharedState, error::ApiError};
+
+/// Tells the message's id with every answer to a task.
+const ID_HEADER: HeaderName = HeaderName::from_static("x-postroom-message-id");
+
+/// How long a task whose client has gone may wait for room in its agent's mailbox to be cancelled.
+const CANCEL_DEADLINE: Duration = Duration::from_secs(30);
+
+/// Reads what happens to one task.
+pub(super) struct TaskReader {
+    shared: web::Data<SharedState>,
+    task: MessageId,
+    feed: Feed<TaskEvent>,
+    next: usize,
+    is_over: bool,
+    leaving: Leaving,
+}
+
+/// Gives a task to an agent; resolves when it is kept.
+///
+/// A client that goes away takes its task along only where the agent says so.
+///
+/// # Errors
+/// 503 where the agent or the store does not take it, or too many are being accepted.
+pub(super) async fn queue(
+    shared: &web::Data<SharedState>,
+    agent: &Agent,
+    task: Arc<NewTask>,
+) -> Result<TaskReader, ApiError> {
+    if shared.stopping.has_begun() {
+        return Err(ApiError::stopping());
+    }
+    let Ok(_permit) = shared.permits.try_acquire() else {
+        metrics::counter!("postroom_requests_refused_total", "reason" => "busy").increment(1);
+        return Err(ApiError::busy());
+    };
+    let id = task.id;
+    let may_leave = task.is_background;
+    let (reply, kept) = oneshot::channel();
+    agent.supervisor.try_deliver(QueueTask { task, reply })?;
+    let mut leaving = Leaving::new(agent, id, may_leave);
+    let feed = match kept.await {
+        Ok(Ok(feed)) => feed,
+        refused => {
+            leaving.is_over();
+            refused.map_err(|_gone| DeliveryError::Closed(agent.supervisor.name()))??;
+            return Err(ApiError::lost());
+        }
+    };
+    Ok(TaskReader {
+        leaving,
+        ..TaskReader::new(shared.clone(), id, feed)
+    })
+}
+
+impl TaskReader {
+    /// Reads a log that is there, from its beginning on.
+    pub(super) const fn new(
+        shared: web::Data<SharedState>,
+        task: MessageId,
+        feed: Feed<TaskEvent>,
+    ) -> Self {
+        Self {
+            shared,
+            task,
+            feed,
+            next: 0,
+            is_over: false,
+            leaving: Leaving(None),
+        }
+    }
+
+    /// The next event; `None` after the end.
+    pub(super) async fn next(&mut self) -> Option<TaskEvent> {
+        if self.is_over {
+            return None;
+        }
+        let event = match self.feed.event(self.next).await {
+            Some(event) => event,
+            None => TaskEvent::Ended(self.kept_outcome().await),
+        };
+        self.next += 1;
+        if matches!(event, TaskEvent::Ended(_)) {
+            self.is_over = true;
+            self.leaving.is_over();
+        }
+        Some(event)
+    }
+
+    /// How it ends.
+    pub(super) async fn outcome(&mut self) -> TaskOutcome {
+        while let Some(event) = self.next().await {
+            if let TaskEvent::Ended(outcome) = event {
+                return outcome;
+            }
+        }
+        lost()
+    }
+
+    /// Nobody writes the log any more: what the store knows.
+    async fn kept_outcome(&self) -> TaskOutcome {
+        let kept = self.shared.tasks.tasks(vec![self.task]).await;
+        let record = kept.ok().and_then(|mut tasks| tasks.pop());
+        record.as_ref().and_then(outcome_of).unwrap_or_else(lost)
+    }
+}
+
+fn lost() -> TaskOutcome {
+    TaskOutcome::Failed(Failure {
+        code: FailureCode::Interrupted,
+        message: "the agent stopped working on it before it ended".to_owned(),
+    })
+}
+
+fn outcome_of(record: &TaskRecord) -> Option<TaskOutcome> {
+    match record.state {
+        TaskState::Queued | TaskState::Running => None,
+        TaskState::Answered => record.answer.clone().map(TaskOutcome::Answered),
+        TaskState::Done => Some(TaskOutcome::Done),
+        TaskState::Failed => record.failure.clone().map(TaskOutcome::Failed),
+        TaskState::Cancelled => Some(TaskOutcome::Cancelled),
+    }
+}
+
+/// Tells the answer's reader which message it belongs to.
+pub(super) fn with_id(mut response: HttpResponse, task: MessageId) -> HttpResponse {
+    if let Ok(id) = HeaderValue::from_str(&task.to_string()) {
+        response.headers_mut().insert(ID_HEADER, id);
+    }
+    response
+}
+
+/// Cancels a task when its client goes away before its end.
+struct Leaving(Option<(Agent, MessageId)>);
+
+impl Leaving {
+    fn new(agent: &Agent, task: MessageId, is_background: bool) -> Self {
+        let cancels = agent.profile.on_disconnect == OnDisconnect::Cancel && !is_background;
+        Self(cancels.then(|| (agent.clone(), task)))
+    }
+
+    fn is_over(&mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        let (Some((agent, task)), Ok(runtime)) =
+            (self.0.take(), tokio::runtime::Handle::try_current())
+        else {
+            return;
+        };
+        tracing::info!(%task, agent = %agent.profile.id, "client gone; its task is cancelled");
+        runtime.spawn(async move {
+            let (reply, _nobody_waits) = oneshot::channel();
+            let cancelled = CancelTask { task, reply };
+            if let Err(error) = agent.supervisor.ask(cancelled, CANCEL_DEADLINE).await {
+                tracing::warn!(%task, %error, "cannot cancel the task of a client that has gone");
+            }
+        });
+    }
+}
