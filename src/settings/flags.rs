@@ -55,6 +55,9 @@ pub struct Flags {
     /// Listen beyond loopback although there is no key
     #[arg(long)]
     pub allow_unauthenticated: bool,
+    /// `--cli` of `daemon`.
+    #[arg(skip)]
+    pub cli: Option<String>,
 }
 
 fn config_file(text: &str) -> Result<PathBuf, String> {
@@ -66,7 +69,7 @@ fn config_file(text: &str) -> Result<PathBuf, String> {
 }
 
 impl Flags {
-    /// Each flag that was given, with section, key and text.
+    /// Each flag that was given, with section (its path), key and text.
     fn given(&self) -> impl Iterator<Item = (&'static str, &'static str, &'static str, &str)> {
         let unauthenticated = self.allow_unauthenticated.then_some("true");
         [
@@ -91,6 +94,7 @@ impl Flags {
                 "allow_unauthenticated",
                 unauthenticated,
             ),
+            ("--cli", "agents.defaults", "cli", self.cli.as_deref()),
         ]
         .into_iter()
         .filter_map(|(flag, section, key, text)| Some((flag, section, key, text?)))
@@ -104,10 +108,7 @@ impl Flags {
     ) -> (Vec<Problem>, Vec<String>) {
         let (mut problems, mut warnings) = (Vec::new(), Vec::new());
         for (flag, section, key, text) in self.given() {
-            let Some(Kind::Table(table)) = root.get(section).map(|shape| &shape.kind) else {
-                continue;
-            };
-            let Some(shape) = table.get(key) else {
+            let Some(shape) = table(root, section).and_then(|table| table.get(key)) else {
                 continue;
             };
             if shape.secret {
@@ -126,11 +127,21 @@ impl Flags {
                         source,
                         secret: shape.secret,
                     };
-                    layers.set(vec![section.to_owned(), key.to_owned()], leaf);
+                    let path = section.split('.').chain([key]).map(str::to_owned);
+                    layers.set(path.collect(), leaf);
                 }
                 Err(error) => problems.push(Problem::new(flag, error)),
             }
         }
         (problems, warnings)
     }
+}
+
+fn table<'a>(root: &'a TableShape, section: &str) -> Option<&'a TableShape> {
+    section
+        .split('.')
+        .try_fold(root, |table, name| match &table.get(name)?.kind {
+            Kind::Table(inner) => Some(inner),
+            _ => None,
+        })
 }
