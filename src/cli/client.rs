@@ -23,14 +23,14 @@ use events::Events;
 const CONNECT: Duration = Duration::from_secs(5);
 
 /// A whole exchange that is no stream; ending a turn takes its grace.
-const WHOLE: Duration = Duration::from_secs(60);
+const WHOLE: Duration = Duration::from_mins(1);
 
 /// The largest answer that is read, in bytes.
 const LARGEST: usize = 32 * 1024 * 1024;
 
 /// Why the service did not do what a command asked for.
 #[derive(Debug, Error)]
-pub enum ClientError {
+pub(super) enum ClientError {
     /// Nothing runs, as far as the runtime file tells.
     #[error("postroom is not running{why}; start it with `postroom daemon`")]
     NotRunning {
@@ -60,7 +60,7 @@ pub enum ClientError {
 
 impl ClientError {
     /// 69 where nothing answers, 77 where the key is not taken, else 1.
-    pub fn exit_code(&self) -> u8 {
+    pub(super) fn exit_code(&self) -> u8 {
         match self {
             Self::NotRunning { .. } | Self::NoAnswer { .. } => exit::UNAVAILABLE,
             Self::Refused {

@@ -66,7 +66,7 @@ impl DaemonArgs {
 ///
 /// # Errors
 /// It could not start.
-pub fn run(settings: Settings, mode: Mode) -> anyhow::Result<u8> {
+pub(super) fn run(settings: Settings, mode: Mode) -> anyhow::Result<u8> {
     failpoints::set_up()?;
     startup::serve(settings, mode)
 }

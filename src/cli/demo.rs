@@ -28,7 +28,7 @@ use broker::Broker;
 const LOOK: Duration = Duration::from_millis(50);
 
 /// The longest time that the whole demo may take after the broker's start.
-const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_mins(1);
 
 /// What the agent is asked.
 const QUESTION: &str = "Please look at this message, tell how far you are, and say hello.";

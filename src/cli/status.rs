@@ -40,7 +40,7 @@ pub(super) fn run(args: &StatusArgs, world: &World, output: &mut dyn Write) -> a
         });
     match asked {
         Ok((client, status)) if args.json => {
-            writeln!(output, "{:#}", as_json(&client, status))?;
+            writeln!(output, "{:#}", as_json(&client, &status))?;
             Ok(exit::OK)
         }
         Ok((client, status)) => {
@@ -76,7 +76,7 @@ async fn ask(client: &Client) -> anyhow::Result<Status> {
     })
 }
 
-fn as_json(client: &Client, status: Status) -> Value {
+fn as_json(client: &Client, status: &Status) -> Value {
     json!({
         "running": true,
         "pid": pid(client, &status.health),
@@ -133,13 +133,13 @@ fn line(agent: &AgentView, now: DateTime<Utc>, paint: Paint) -> String {
     };
     let mut line = format!("{} {}", shown(&agent.id), paint.state(&agent.state, &state));
     if let Some(since) = agent.turns.iter().map(|turn| turn.since).min() {
-        line.push_str(&format!(" for {}", agent_view::span(now - since)));
+        line += &format!(" for {}", agent_view::span(now - since));
     }
     if agent.waiting > 0 {
-        line.push_str(&format!(", {} waiting", agent.waiting));
+        line += &format!(", {} waiting", agent.waiting);
     }
     if let Some(problem) = agent.problem.as_ref().or(agent.waits_for.as_ref()) {
-        line.push_str(&format!(": {}", shown(problem)));
+        line += &format!(": {}", shown(problem));
     }
     line
 }

@@ -18,7 +18,7 @@ fn world(root: &TempDir) -> World {
         working_dir: root.path().to_owned(),
         home_dir: Some(root.path().to_owned()),
         executable: PathBuf::from("/usr/bin/postroom"),
-        now: DateTime::UNIX_EPOCH,
+        now: chrono::DateTime::UNIX_EPOCH,
         is_terminal: false,
     }
 }

@@ -6,10 +6,17 @@ use super::*;
 use crate::cli::client::tests::{Seen, home, json_answer, server};
 
 fn events(events: &[&str]) -> String {
-    let events: String = events
+    let events: Vec<_> = events
         .iter()
-        .map(|event| format!("data: {event}\n\n"))
+        .map(|event| {
+            format!(
+                "data: {event}
+
+"
+            )
+        })
         .collect();
+    let events = events.concat();
     format!("200 OK\r\nConnection: close\r\nContent-Type: text/event-stream\r\n\r\n{events}")
 }
 

@@ -124,10 +124,8 @@ impl Broker {
         if let Some(pid) = number.and_then(rustix::process::Pid::from_raw)
             && matches!(self.child.try_wait(), Ok(None))
         {
-            drop(rustix::process::kill_process(
-                pid,
-                rustix::process::Signal::TERM,
-            ));
+            // Where it has ended meanwhile, there is nobody left to ask.
+            rustix::process::kill_process(pid, rustix::process::Signal::TERM).ok();
         }
         let until = Instant::now() + END;
         while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < until {
