@@ -10,15 +10,49 @@ use std::{
 };
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind};
+use postroom_actors::domain::ids::InvalidAgentId;
 
+use self::{
+    client::ClientError,
+    connect::ConnectArgs,
+    daemon::DaemonArgs,
+    demo::DemoArgs,
+    enable::{EnableArgs, UnitArgs},
+    hire::{HireArgs, InitArgs},
+    list::ListArgs,
+    start::{AgentArgs, Verb},
+    status::StatusArgs,
+    stop::StopArgs,
+    system::RealSystem,
+    turns::TurnsArgs,
+};
 use crate::{
-    settings::{ConfigError, Flags, Sources},
+    settings::{ConfigError, Flags},
     startup::StartError,
 };
 
+mod agent_view;
+mod client;
 mod config;
+mod connect;
+mod daemon;
+mod demo;
+mod demo_agent;
+mod disable;
+mod enable;
+mod hire;
+mod list;
 pub mod serve;
 mod skills;
+mod start;
+mod status;
+mod stop;
+mod system;
+mod turns;
+mod unit;
+mod world;
+
+pub use world::{HomeArgs, World};
 
 #[cfg(test)]
 mod tests;
@@ -31,10 +65,16 @@ pub mod exit {
     pub const FAILURE: u8 = 1;
     /// The command line is wrong.
     pub const USAGE: u8 = 64;
+    /// The service does not run, or does not answer.
+    pub const UNAVAILABLE: u8 = 69;
     /// A file could not be made.
     pub const CANNOT_CREATE: u8 = 73;
     /// Reading or writing failed, standard output included.
     pub const IO: u8 = 74;
+    /// It may work later.
+    pub const TEMPORARY: u8 = 75;
+    /// It is not allowed.
+    pub const NO_PERMISSION: u8 = 77;
     /// The configuration is wrong.
     pub const CONFIG: u8 = 78;
     /// A second signal ended it at once.
@@ -60,6 +100,37 @@ pub struct Cli {
 pub enum Command {
     /// Take in requests and keep them for the agent
     Serve(Flags),
+    /// As serve, with agents: the manager takes what names nobody
+    Daemon(Box<DaemonArgs>),
+    /// See a message go to an agent and back, without any model
+    Demo(DemoArgs),
+    /// Make an agent for a role
+    Init(InitArgs),
+    /// Make an agent with a role and a name
+    Hire(HireArgs),
+    /// The agents
+    List(ListArgs),
+    /// The service and what its agents do
+    Status(StatusArgs),
+    /// Talk to an agent
+    Connect(ConnectArgs),
+    /// End an agent's turns, and begin none
+    Stop(StopArgs),
+    /// Let an agent that was stopped take turns again
+    Start(AgentArgs),
+    /// Let an agent that was parked take turns again
+    Resume(AgentArgs),
+    /// What an agent did last
+    Turns(TurnsArgs),
+    /// Have systemd run the service
+    Enable(EnableArgs),
+    /// Have systemd start the service again
+    Restart(UnitArgs),
+    /// Take the service out of systemd; the home folder stays
+    Disable(UnitArgs),
+    /// The agent of `demo`
+    #[command(hide = true)]
+    DemoAgent,
     /// Look at the configuration
     Config(ConfigArgs),
     /// What agents are given to read
@@ -114,46 +185,6 @@ pub enum SkillsVerb {
         #[arg(long, value_name = "DIR")]
         base_dir: Option<PathBuf>,
     },
-}
-
-/// What a command takes from the process it runs in.
-#[derive(Clone)]
-pub struct World {
-    /// All variables of the environment.
-    pub environment: Vec<(String, String)>,
-    /// The working directory.
-    pub working_dir: PathBuf,
-    /// The user's home directory.
-    pub home_dir: Option<PathBuf>,
-}
-
-impl World {
-    /// The process we run in. Variables that are not UTF-8 are passed over.
-    ///
-    /// # Errors
-    /// The working directory is gone.
-    pub fn of_this_process() -> io::Result<Self> {
-        let text = |(key, value): (OsString, OsString)| {
-            Some((key.into_string().ok()?, value.into_string().ok()?))
-        };
-        Ok(Self {
-            environment: std::env::vars_os().filter_map(text).collect(),
-            working_dir: std::env::current_dir()?,
-            home_dir: std::env::var_os("HOME")
-                .filter(|home| !home.is_empty())
-                .map(PathBuf::from),
-        })
-    }
-
-    fn sources(&self, flags: Flags, program_name: &str) -> Sources {
-        Sources {
-            flags,
-            environment: self.environment.clone(),
-            working_dir: self.working_dir.clone(),
-            home_dir: self.home_dir.clone(),
-            program_name: program_name.to_owned(),
-        }
-    }
 }
 
 /// A command line that was understood.
@@ -254,6 +285,24 @@ fn execute(invocation: Invocation, world: &World, output: &mut dyn Write) -> any
     let sources = |flags| world.sources(flags, &invocation.program_name);
     match invocation.command {
         Command::Serve(flags) => serve::run(crate::settings::load(sources(flags))?),
+        Command::Daemon(args) => {
+            let (flags, mode) = args.split();
+            daemon::run(crate::settings::load(sources(flags))?, mode)
+        }
+        Command::Demo(args) => demo::run(&args, world, output),
+        Command::DemoAgent => demo_agent::run(world, output),
+        Command::Init(args) => hire::run(&args.into(), world, output),
+        Command::Hire(args) => hire::run(&args, world, output),
+        Command::List(args) => list::run(&args, world, output),
+        Command::Status(args) => status::run(&args, world, output),
+        Command::Connect(args) => connect::run(args, world, output),
+        Command::Stop(args) => stop::run(&args, world, output),
+        Command::Start(args) => start::run(Verb::Start, &args, world, output),
+        Command::Resume(args) => start::run(Verb::Resume, &args, world, output),
+        Command::Turns(args) => turns::run(&args, world, output),
+        Command::Enable(args) => enable::run(&args, world, &mut RealSystem, output),
+        Command::Restart(args) => enable::restart(&args, world, &mut RealSystem, output),
+        Command::Disable(args) => disable::run(&args, world, &mut RealSystem, output),
         Command::Config(ConfigArgs { verb }) => match verb {
             ConfigVerb::Check(flags) => config::check(sources(flags), output),
             ConfigVerb::Show { json, flags } => config::show(sources(flags), json, output),
@@ -290,6 +339,10 @@ fn describe(failure: &anyhow::Error) -> String {
 pub fn exit_code(failure: &anyhow::Error) -> u8 {
     if failure.downcast_ref::<ConfigError>().is_some() {
         exit::CONFIG
+    } else if let Some(error) = failure.downcast_ref::<ClientError>() {
+        error.exit_code()
+    } else if failure.downcast_ref::<InvalidAgentId>().is_some() {
+        exit::USAGE
     } else if failure.downcast_ref::<io::Error>().is_some() {
         exit::IO
     } else if let Some(error) = failure.downcast_ref::<StartError>() {

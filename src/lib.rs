@@ -8,6 +8,7 @@ pub mod cli;
 pub mod failpoints;
 pub mod forwarding;
 pub mod http;
+pub mod runtime_file;
 pub mod settings;
 pub mod shutdown;
 pub mod startup;

@@ -9,7 +9,7 @@ mod error;
 mod maintenance;
 mod post_room;
 
-use std::{net::TcpListener, sync::Arc};
+use std::{net::TcpListener, sync::Arc, time::Duration};
 
 use actix_web::{App, HttpServer, middleware::from_fn, web};
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -25,11 +25,32 @@ use crate::{
     shutdown, telemetry,
 };
 
+/// What the verb that was given asks for beyond the settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mode {
+    /// The manager is there in any case, and takes what names nobody.
+    pub with_manager: bool,
+    /// Look after notes and workspaces once, then exit.
+    pub once: bool,
+    /// How often notes and workspaces are looked after; longer than 0, default 60 s.
+    pub interval: Duration,
+}
+
+impl Default for Mode {
+    fn default() -> Self {
+        Self {
+            with_manager: false,
+            once: false,
+            interval: Duration::from_mins(1),
+        }
+    }
+}
+
 /// Runs the service until it is told to stop.
 ///
 /// # Errors
 /// [`StartError`] where it could not start.
-pub fn serve(settings: Settings) -> anyhow::Result<u8> {
+pub fn serve(settings: Settings, _mode: Mode) -> anyhow::Result<u8> {
     let _log = telemetry::start_log(&settings)?;
     for warning in &settings.warnings {
         tracing::warn!("{warning}");

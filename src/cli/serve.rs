@@ -1,6 +1,10 @@
 //! `serve`: take in requests and keep them for the agent.
 
-use crate::{failpoints, settings::Settings, startup};
+use crate::{
+    failpoints,
+    settings::Settings,
+    startup::{self, Mode},
+};
 
 /// Runs the service until it is told to stop, and gives the exit code.
 ///
@@ -8,5 +12,5 @@ use crate::{failpoints, settings::Settings, startup};
 /// It could not start.
 pub fn run(settings: Settings) -> anyhow::Result<u8> {
     failpoints::set_up()?;
-    startup::serve(settings)
+    startup::serve(settings, Mode::default())
 }

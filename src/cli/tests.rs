@@ -17,6 +17,9 @@ fn world(root: &TempDir) -> World {
         environment: Vec::new(),
         working_dir: root.path().to_owned(),
         home_dir: Some(root.path().to_owned()),
+        executable: PathBuf::from("/usr/bin/postroom"),
+        now: chrono::DateTime::UNIX_EPOCH,
+        is_terminal: false,
     }
 }
 
@@ -84,6 +87,10 @@ fn help_goes_to_standard_output_and_fits_80_columns() {
         &["postroom", "--help"][..],
         &["postroom", "serve", "--help"],
         &["postroom", "config", "show", "--help"],
+        &["postroom", "daemon", "--help"],
+        &["postroom", "connect", "--help"],
+        &["postroom", "enable", "--help"],
+        &["postroom", "turns", "--help"],
         &["postroom", "--version"],
     ] {
         let ran = run_alone(arguments);
@@ -98,9 +105,6 @@ fn help_goes_to_standard_output_and_fits_80_columns() {
 
 #[test]
 fn the_predecessors_name_means_serve_unless_a_verb_follows() {
-    let parsed = |arguments: &[&str]| {
-        parse(arguments.iter().map(OsString::from).collect()).map(|invocation| invocation.command)
-    };
     let flags = [
         "/usr/bin/ai-agent-proxy",
         "--inbox",
@@ -245,4 +249,149 @@ fn each_skill_begins_with_its_name_and_a_description() {
             "{name}"
         );
     }
+}
+
+fn parsed(arguments: &[&str]) -> Result<Command, clap::Error> {
+    parse(arguments.iter().map(OsString::from).collect()).map(|invocation| invocation.command)
+}
+
+#[test]
+fn the_daemon_takes_its_own_flags_and_those_of_serve() {
+    let line = "postroom daemon --api-host 127.0.0.2 --api-port 7099 --cli claude \
+                --interval 5m --once --inbox in --base-dir home";
+    let Ok(Command::Daemon(args)) = parsed(&line.split_whitespace().collect::<Vec<_>>()) else {
+        panic!("{line}");
+    };
+    let (flags, mode) = args.split();
+    assert_eq!(flags.host.as_deref(), Some("127.0.0.2"));
+    assert_eq!(flags.port.as_deref(), Some("7099"));
+    assert_eq!(flags.cli.as_deref(), Some("claude"));
+    assert_eq!(flags.inbox.as_deref(), Some("in"));
+    assert_eq!(flags.base_dir, Some(PathBuf::from("home")));
+    assert!(mode.with_manager && mode.once);
+    assert_eq!(mode.interval, std::time::Duration::from_mins(5));
+    for wrong in [
+        &["postroom", "daemon", "--api-port", "1", "--port", "2"][..],
+        &["postroom", "daemon", "--interval", "0s"],
+        &["postroom", "daemon", "--interval", "soon"],
+        &["postroom", "serve", "--cli", "codex"],
+    ] {
+        assert_eq!(run_alone(wrong).code, exit::USAGE, "{wrong:?}");
+    }
+}
+
+#[test]
+fn the_command_of_the_daemon_is_that_of_all_agents() {
+    let root = TempDir::new().unwrap();
+    let flags = Flags {
+        cli: Some("claude --model x".to_owned()),
+        ..Flags::default()
+    };
+    let loaded =
+        crate::settings::load_with_sources(world(&root).sources(flags, "postroom")).unwrap();
+    let json = crate::settings::show::as_json(&loaded);
+    assert_eq!(
+        json["settings"]["agents"]["defaults"]["cli"],
+        "claude --model x"
+    );
+}
+
+#[test]
+fn commands_for_a_service_that_does_not_run_say_how_to_start_it() {
+    for arguments in [
+        &["postroom", "init", "engineer"][..],
+        &["postroom", "hire", "engineer", "alice", "--cli", "claude"],
+        &["postroom", "list"],
+        &["postroom", "status"],
+        &["postroom", "connect", "manager", "src", "--new"],
+        &["postroom", "stop", "engineer"],
+        &["postroom", "start", "engineer_alice"],
+        &["postroom", "resume", "engineer_alice"],
+        &["postroom", "turns", "manager", "--limit", "3"],
+    ] {
+        let ran = run_alone(arguments);
+        assert_eq!(
+            (ran.code, ran.output.as_str(), ran.error.as_str()),
+            (
+                exit::UNAVAILABLE,
+                "",
+                "postroom is not running; start it with `postroom daemon`\n"
+            ),
+            "{arguments:?}"
+        );
+    }
+    let ran = run_alone(&["postroom", "status", "--json"]);
+    let told: serde_json::Value = serde_json::from_str(&ran.output).unwrap();
+    assert_eq!(
+        (ran.code, &told["running"]),
+        (exit::UNAVAILABLE, &false.into())
+    );
+}
+
+#[test]
+fn names_that_no_agent_can_have_are_wrong_usage() {
+    for arguments in [
+        &["postroom", "hire", " "][..],
+        &["postroom", "connect", "../x"],
+        &["postroom", "turns", "A/B"],
+        &["postroom", "start", ""],
+        &["postroom", "turns", "manager", "--limit", "0"],
+    ] {
+        assert_eq!(run_alone(arguments).code, exit::USAGE, "{arguments:?}");
+    }
+}
+
+#[test]
+fn agents_are_hired_listed_stopped_and_started_over_the_api() {
+    let (endpoint, requests) = client::tests::server(Box::new(|request| {
+        let agent = |id, state| serde_json::json!({"id": id, "state": state, "cli": "codex"});
+        let answer = match request.line.as_str() {
+            "POST /agents HTTP/1.1" => {
+                serde_json::json!({"agent": agent("engineer_alice", "idle"), "created": true})
+            }
+            "GET /agents HTTP/1.1" => {
+                serde_json::json!({"agents": [agent("engineer_alice", "idle")]})
+            }
+            "GET /health HTTP/1.1" => serde_json::json!({"ok": true, "pid": 77}),
+            "POST /agents/engineer_alice/stop HTTP/1.1" => agent("engineer_alice", "stopped"),
+            "POST /agents/engineer_alice/resume HTTP/1.1" => agent("engineer_alice", "idle"),
+            _ => {
+                let error = serde_json::json!({"error": {"message": "unknown"}});
+                return client::tests::json_answer("404 Not Found", &error);
+            }
+        };
+        client::tests::json_answer("200 OK", &answer)
+    }));
+    let home = client::tests::home(&endpoint);
+    let base_dir = home.path().to_str().unwrap();
+    let run = |arguments: &str| {
+        let arguments = ["postroom"].into_iter().chain(arguments.split(' '));
+        let arguments: Vec<_> = arguments.chain(["--base-dir", base_dir]).collect();
+        let ran = run_alone(&arguments);
+        (ran.code, ran.output + &ran.error)
+    };
+    let said = |text: &str| (exit::OK, text.to_owned());
+    assert_eq!(
+        run("hire engineer alice --cli claude"),
+        said("engineer_alice idle\n")
+    );
+    let order: serde_json::Value = serde_json::from_str(&requests.recv().unwrap().body).unwrap();
+    assert_eq!(
+        order,
+        serde_json::json!({"role": "engineer", "name": "alice", "cli": "claude"})
+    );
+    assert_eq!(run("init engineer"), said("engineer_alice idle\n"));
+    assert_eq!(requests.recv().unwrap().body, r#"{"role":"engineer"}"#);
+    assert_eq!(run("stop engineer"), said("engineer_alice stopped\n"));
+    assert_eq!(run("resume engineer_alice"), said("engineer_alice idle\n"));
+    assert!(run("list").1.contains("engineer_alice  idle"));
+    assert_eq!(
+        run("status"),
+        said(&format!(
+            "master (pid 77) {endpoint}\n└── engineer_alice (idle)\n"
+        ))
+    );
+    let unknown = "there is no agent `bob`; there are: engineer_alice\n";
+    assert_eq!(run("start bob"), (exit::FAILURE, unknown.to_owned()));
+    assert_eq!(run("stop bob"), (exit::FAILURE, unknown.to_owned()));
 }

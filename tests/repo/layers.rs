@@ -96,6 +96,7 @@ const LAYERS: [Layer; 9] = [
             &[
                 "crate::cli",
                 "crate::failpoints",
+                "crate::runtime_file",
                 "crate::settings",
                 "crate::startup",
                 "crate::turn_runner",

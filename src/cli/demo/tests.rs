@@ -1,0 +1,71 @@
+//! The steps that the demo tells.
+
+use super::*;
+use crate::cli::client::tests::{json_answer, server};
+
+#[test]
+fn the_way_of_a_message_is_told_step_by_step() {
+    const TURN: &str = "0190a0b0-0000-7000-8000-000000000001";
+    let (endpoint, _requests) = server(Box::new(|request| {
+        if request.line.starts_with("POST /v1/chat/completions") {
+            let events = [
+                r#"{"choices":[{"delta":{"content":"Hello!\n"}}]}"#,
+                "[DONE]",
+            ]
+            .map(|event| format!("data: {event}\n\n"))
+            .concat();
+            return format!("200 OK\r\nConnection: close\r\n\r\n{events}");
+        }
+        let answer = if request.line.starts_with("GET /agents/demo ") {
+            let turns = [json!({"turn": TURN, "pid": 4711, "since": "2026-11-21T07:05:09Z"})];
+            json!({"id": "demo", "state": "running", "turns": turns})
+        } else {
+            assert_eq!(request.line, format!("GET /turns/{TURN} HTTP/1.1"));
+            json!({"id": TURN, "state": "done", "callbacks": 1,
+                "transcript_tail": "reading\nwriting\nhal"})
+        };
+        json_answer("200 OK", &answer)
+    }));
+    let mut output = Vec::new();
+    let client = Client::at(&endpoint, "k").unwrap();
+    block_on(async {
+        let mut log = Log::new(&mut output, Paint { colours: false });
+        follow(&client, &mut log).await
+    })
+    .unwrap();
+    let output = String::from_utf8(output).unwrap();
+    let steps: Vec<_> = output
+        .lines()
+        .map(|line| line.split_once(" s  ").unwrap().1)
+        .collect();
+    assert!(steps[0].starts_with("message sent to `demo`"), "{output}");
+    assert!(steps[1].starts_with("accepted in "), "{output}");
+    assert_eq!(
+        steps[2..],
+        [
+            "turn started (pid 4711)",
+            "agent: reading",
+            "agent: writing",
+            "callback of the agent received (1)",
+            "turn ended: done",
+            "answer: Hello!",
+        ]
+    );
+}
+
+#[test]
+fn the_configuration_survives_odd_paths() {
+    let text = configuration(
+        Path::new("/tmp/a \"b\""),
+        Path::new("/opt/it's here/postroom"),
+    );
+    let read: toml::Table = text.parse().unwrap();
+    assert_eq!(
+        read["mailbox"]["inbox"].as_str(),
+        Some("/tmp/a \"b\"/inbox")
+    );
+    assert_eq!(
+        read["agents"]["demo"]["cli"].as_str(),
+        Some(r"'/opt/it'\''s here/postroom' demo-agent")
+    );
+}
