@@ -64,18 +64,18 @@ pub(super) fn turns_of(
     limit: usize,
 ) -> Result<Vec<TurnRecord>> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let before = before.map(TurnId::as_uuid);
+    // No id is greater than one byte more than an id has.
+    let before = before.map_or_else(
+        || vec![u8::MAX; 17],
+        |turn| turn.as_uuid().as_bytes().to_vec(),
+    );
     turns(
         connection,
         &format!(
             "SELECT {TURN_COLUMNS} FROM turn INDEXED BY turn_of_agent
-             WHERE agent = ?1 AND (?2 IS NULL OR id < ?2) ORDER BY id DESC LIMIT ?3"
+             WHERE agent = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3"
         ),
-        params![
-            agent.as_str(),
-            before.as_ref().map(uuid::Uuid::as_bytes),
-            limit
-        ],
+        params![agent.as_str(), before, limit],
     )
 }
 
