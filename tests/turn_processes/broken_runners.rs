@@ -33,7 +33,8 @@ async fn a_killed_runner_fails_the_turn_and_leaves_nothing() {
         let ended = ended(running.events, SLACK).await;
         assert!(matches!(ended.exit.result, TurnResult::Failed(_)));
         assert_eq!((ended.exit.exit_code, ended.exit.signal), (None, None));
-        assert_eq!(ended.exit.killed, 3);
+        // The script may still be in the short sleep after which it looks again.
+        assert!((3..=4).contains(&ended.exit.killed), "{:?}", ended.exit);
         bench.assert_nothing_is_left();
     }
 }

@@ -85,24 +85,24 @@ pub(super) fn end_leftovers(turns: &[TurnId]) -> usize {
 fn end_all(roots: impl Fn(&ProcessTable) -> HashSet<i32>, grace: Duration) -> Cleanup {
     let begun = Instant::now();
     // With their start times: an id may be given to another process meanwhile.
-    let mut ended = HashSet::new();
+    let mut seen = HashSet::new();
+    let mut ended = 0;
     loop {
         let table = ProcessTable::now();
         let mut roots: HashSet<i32> = roots(&table);
         // A zombie does not tell any more whose it was.
-        let ended_before = table.all().filter(|one| ended.contains(&identity(one)));
-        roots.extend(ended_before.map(|process| process.pid));
+        let seen_before = table.all().filter(|one| seen.contains(&identity(one)));
+        roots.extend(seen_before.map(|process| process.pid));
         let victims = victims(&table, &roots);
         let is_complete = victims.is_empty();
         let age = begun.elapsed();
         if is_complete || age > grace + LONGEST_DEATH {
-            return Cleanup {
-                ended: ended.len(),
-                is_complete,
-            };
+            return Cleanup { ended, is_complete };
         }
         for victim in &victims {
-            let is_new = ended.insert(identity(victim));
+            let is_new = seen.insert(identity(victim));
+            // What had ended by itself only waits to be reaped.
+            ended += usize::from(is_new && !victim.is_zombie);
             if age >= grace {
                 signal(victim, Signal::KILL);
             } else if is_new && variable(victim.pid, RUNNER_VARIABLE).is_none() {
