@@ -1,6 +1,6 @@
 //! The ports of `postroom-actors`, implemented: disk, network, clock.
 
-pub mod agent_replies;
+pub mod agent_inboxes;
 pub mod cli_dialects;
 pub mod inbox_files;
 pub mod store_sqlite;

@@ -1,8 +1,10 @@
 //! Signals, and the order in which things stop.
 //!
-//! The first signal: nothing new is accepted (503), requests and relays under way get a grace,
-//! what waits for the inbox is written, the store is closed. A second signal ends at once; what
+//! The first signal: nothing new is accepted (503), no turn begins, requests, relays and turns under
+//! way get a grace, turns that still run are interrupted, what waits for the inbox is written, the store is closed. A second signal ends at once; what
 //! was accepted is on disk either way.
+
+mod turns;
 
 use std::{future::Future, time::Duration};
 
@@ -60,11 +62,13 @@ pub async fn run_until_stopped(
     let end = first_end(&mut signals, server, post_room.store.ended()).await;
     shared.stopping.begin();
     tracing::info!("postroom stops; a second signal ends it at once");
+    turns::begin_no_more(post_room.agents());
     let stop = async {
         handle.stop(true).await;
         if let Some(metrics_handle) = metrics_handle {
             metrics_handle.stop(false).await;
         }
+        turns::end(post_room.agents()).await;
         drain(&post_room).await;
     };
     tokio::select! {

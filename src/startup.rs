@@ -3,23 +3,29 @@
 //! Order of start: log and metrics, the store (which locks its folder), the inbox folder, the
 //! actors, the listener. What fails before the listener stands leaves nothing behind.
 
-mod agents_stand_in;
+mod agents;
 mod backends;
 mod error;
 mod maintenance;
 mod post_room;
+mod running;
 
-use std::{net::TcpListener, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
+    sync::Arc,
+    time::Duration,
+};
 
 use actix_web::{App, HttpServer, middleware::from_fn, web};
 use metrics_exporter_prometheus::PrometheusHandle;
-use postroom_actors::{backend_relay, ports::Clock};
+use postroom_actors::{agent_supervisor, backend_relay, ports::Clock};
 
 use self::backends::Backends;
 pub use self::error::StartError;
 pub use self::post_room::PostRoom;
 use crate::{
     adapters::{store_sqlite, system_clock::SystemClock},
+    cli::exit,
     http::{self, AppState, SharedState, auth, panics},
     settings::Settings,
     shutdown, telemetry,
@@ -50,7 +56,7 @@ impl Default for Mode {
 ///
 /// # Errors
 /// [`StartError`] where it could not start.
-pub fn serve(settings: Settings, _mode: Mode) -> anyhow::Result<u8> {
+pub fn serve(settings: Settings, mode: Mode) -> anyhow::Result<u8> {
     let _log = telemetry::start_log(&settings)?;
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
@@ -58,23 +64,40 @@ pub fn serve(settings: Settings, _mode: Mode) -> anyhow::Result<u8> {
     let metrics = telemetry::start_metrics()?;
     store_sqlite::describe();
     backend_relay::metrics::describe();
+    agent_supervisor::metrics::describe();
     http::metrics::describe();
-    Ok(actix_rt::System::new().block_on(run(settings, metrics))?)
+    Ok(actix_rt::System::new().block_on(run(settings, mode, metrics))?)
 }
 
-async fn run(settings: Settings, metrics: PrometheusHandle) -> Result<u8, StartError> {
+/// Looks after workspaces once: those of known agents are made, and the notes of the day.
+///
+/// # Errors
+/// [`StartError`] where the store is in use or cannot be read.
+async fn look_after_once(settings: &Settings, mode: Mode) -> Result<u8, StartError> {
+    agents::look_after_once(settings, mode).await?;
+    Ok(exit::OK)
+}
+
+async fn run(settings: Settings, mode: Mode, metrics: PrometheusHandle) -> Result<u8, StartError> {
+    if mode.once {
+        return look_after_once(&settings, mode).await;
+    }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let listener = listen(&settings)?;
     let address = listener.local_addr().map_err(|source| StartError::Listen {
         address: settings.server.host.clone(),
         source,
     })?;
-    let post_room = PostRoom::open(&settings, Arc::clone(&clock))?;
+    let endpoint = format!("http://{address}");
+    let own_url = own_url(address);
+    let post_room = PostRoom::open(&settings, mode, Arc::clone(&clock), &own_url)?;
+    post_room.agents.take_in().await;
     let backends = Backends::new(&settings);
     let workers = settings.server.workers;
-    let shared =
-        web::Data::new(post_room.shared_state(&settings, metrics, format!("http://{address}")));
+    let runtime = running::runtime_file(own_url)?;
+    let shared = web::Data::new(post_room.shared_state(&settings, metrics, endpoint, &runtime.key));
     maintenance::start(&settings, &shared);
+    Arc::clone(&post_room.agents).keep_looking_after(mode.interval);
     let state = shared.clone();
     let server = HttpServer::new(move || {
         let forwarder = backends.forwarder(&state);
@@ -106,8 +129,21 @@ async fn run(settings: Settings, metrics: PrometheusHandle) -> Result<u8, StartE
         })?
         .run();
     let metrics_server = listen_for_metrics(&settings, &shared)?;
+    let told = running::tell(&runtime, &settings.home);
     announce(&settings, &shared);
-    Ok(shutdown::run_until_stopped(server, metrics_server, post_room, &shared).await)
+    let code = shutdown::run_until_stopped(server, metrics_server, post_room, &shared).await;
+    drop(told);
+    Ok(code)
+}
+
+/// Where this machine reaches us: of all addresses, the loopback one.
+fn own_url(address: SocketAddr) -> String {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    format!("http://{}", SocketAddr::new(ip, address.port()))
 }
 
 fn listen(settings: &Settings) -> Result<TcpListener, StartError> {

@@ -8,6 +8,8 @@ use postroom_actors::{domain::ids::TurnId, ports::turns};
 use sha2::Sha256;
 use uuid::Uuid;
 
+use crate::http::auth::TurnTokenCheck;
+
 /// How every token begins.
 const PREFIX: &str = "turn_";
 
@@ -38,7 +40,7 @@ impl TurnTokens {
     }
 
     /// The turn that a token was made for; `None` for anything else.
-    pub fn verify(&self, token: &str) -> Option<TurnId> {
+    pub fn turn_of(&self, token: &str) -> Option<TurnId> {
         let (id, code) = token.strip_prefix(PREFIX)?.split_once('_')?;
         let turn = TurnId::parse(id)?;
         let code = base16ct::lower::decode_vec(code).ok()?;
@@ -61,6 +63,12 @@ impl turns::TurnTokens for TurnTokens {
     }
 }
 
+impl TurnTokenCheck for TurnTokens {
+    fn verify(&self, token: &str) -> Option<TurnId> {
+        self.turn_of(token)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use postroom_actors::ports::turns::TurnTokens as _;
@@ -75,7 +83,7 @@ mod tests {
     fn a_token_names_its_turn() {
         let tokens = TurnTokens::new().unwrap();
         let token = tokens.token(turn(7));
-        assert_eq!(tokens.verify(&token), Some(turn(7)));
+        assert_eq!(tokens.turn_of(&token), Some(turn(7)));
         assert_eq!(token, tokens.token(turn(7)));
         assert_ne!(token, tokens.token(turn(8)));
     }
@@ -101,7 +109,7 @@ mod tests {
             "turn__",
             "operator-key",
         ] {
-            assert_eq!(tokens.verify(wrong), None, "{wrong}");
+            assert_eq!(tokens.turn_of(wrong), None, "{wrong}");
         }
     }
 }

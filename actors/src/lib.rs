@@ -12,12 +12,15 @@
 //! | [`backend_relay::AdmitRelay`] | relay tasks | [`backend_relay::BackendRelay`] | the backends to try | the relay task waits, then the empty completion |
 //! | [`backend_relay::AdmitRetry`] | relay tasks | [`backend_relay::BackendRelay`] | whether to try once more | no further try |
 //! | [`backend_relay::RelayProgress`] | relay tasks | [`backend_relay::BackendRelay`] | none | the relay task waits |
+//! | [`agent_directory::HireAgent`], `TellAgent`, `RemoveAgent`, `TakeInAgents` | HTTP handlers, startup | [`agent_directory::AgentDirectory`] | oneshot | 503 to the client |
+//! | [`agent_supervisor::QueueTask`] | HTTP handlers | [`agent_supervisor::AgentSupervisor`] | oneshot, after the commit | 503 to the client |
+//! | [`agent_supervisor::CancelTask`], `CancelTurn`, `AnswerTask` | HTTP handlers | [`agent_supervisor::AgentSupervisor`] | oneshot | 503 to the client |
+//! | [`agent_supervisor::SetRunState`], `Retire`, `WindDown` | `AgentDirectory`, shutdown | [`agent_supervisor::AgentSupervisor`] | oneshot | told to whoever asked; shutdown goes on at its deadline |
 //! | [`lifecycle::GetStatus`] | HTTP handlers | every actor | its state | shown as unreachable |
 //! | [`lifecycle::Drain`] | shutdown | [`inbox_writer::InboxWriter`] | when nothing waits | shutdown goes on at its deadline |
 
 pub mod agent_directory;
 pub mod agent_supervisor;
-mod agents_stand_in;
 pub mod backend_relay;
 pub mod delivery;
 pub mod domain;

@@ -6,7 +6,7 @@
 //! a workspace, it stays, and nothing is made behind it.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
@@ -49,6 +49,8 @@ struct Shared {
     outside: BTreeMap<AgentId, PathBuf>,
     /// Held while something is written, so that temporary names do not meet.
     writing: Mutex<()>,
+    /// What is passed over and has been told of: once is enough.
+    told: Mutex<BTreeSet<PathBuf>>,
 }
 
 impl Workspaces {
@@ -63,6 +65,7 @@ impl Workspaces {
             home,
             outside: outside.into_iter().collect(),
             writing: Mutex::new(()),
+            told: Mutex::default(),
         }))
     }
 
@@ -123,9 +126,11 @@ impl Workspaces {
 impl AgentHome for Workspaces {
     fn adopt(&self) -> SendFuture<Result<Vec<(AgentId, HiredAgent)>, WorkspaceError>> {
         let survey = self.survey();
+        let told = Arc::clone(&self.0);
         Box::pin(async move {
             let Survey { agents, ignored } = survey.await?;
-            for Ignored { path, reason } in ignored {
+            let news = ignored.into_iter().filter(|ignored| told.is_news(ignored));
+            for Ignored { path, reason } in news {
                 tracing::warn!(path = %path.display(), %reason, "a workspace is not used as it is");
             }
             Ok(agents)
@@ -153,12 +158,24 @@ impl AgentHome for Workspaces {
         })
     }
 
+    fn note_removed(&self, agent: AgentId) -> SendFuture<Result<(), WorkspaceError>> {
+        self.in_background(move |shared| {
+            let workspace = shared.workspace(&agent)?;
+            control::note_removed(&workspace.need("control")?)
+        })
+    }
+
     fn workspace(&self, agent: &AgentId) -> PathBuf {
         self.0.home.join(agent.as_str())
     }
 }
 
 impl Shared {
+    fn is_news(&self, ignored: &Ignored) -> bool {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.insert(ignored.path.clone())
+    }
+
     fn make(
         &self,
         agent: &AgentId,

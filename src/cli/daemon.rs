@@ -25,9 +25,6 @@ pub struct DaemonArgs {
         allow_hyphen_values = true
     )]
     pub api_port: Option<String>,
-    /// Command that runs a turn of an agent that names none [default: codex]
-    #[arg(long, value_name = "COMMAND")]
-    pub cli: Option<String>,
     /// How often daily notes and workspaces made by hand are looked after
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = interval)]
     pub interval: Duration,
@@ -55,7 +52,6 @@ impl DaemonArgs {
         let flags = Flags {
             host: self.api_host.or(self.flags.host),
             port: self.api_port.or(self.flags.port),
-            cli: self.cli.or(self.flags.cli),
             ..self.flags
         };
         (flags, mode)

@@ -11,7 +11,7 @@ use postroom_actors::{
     lifecycle,
     ports::{
         Clock,
-        turns::{AgentHome, LaunchError},
+        turns::{AgentHome, HiredAgent, LaunchError},
     },
 };
 use tokio::sync::{Semaphore, oneshot};
@@ -22,7 +22,7 @@ use crate::{
         agent_inboxes::InboxesOfAgents,
         cli_dialects,
         store_sqlite::SqliteStore,
-        system_clock::UuidSource,
+        system_clock::{SystemClock, UuidSource},
         turn_process::{FindDialect, TurnProcessOptions, TurnProcesses},
         workspaces::Workspaces,
     },
@@ -141,8 +141,36 @@ impl RunningAgents {
     }
 }
 
+/// `daemon --once`: makes the workspaces of known agents and their notes of the day.
+///
+/// # Errors
+/// [`StartError::Workspace`] of the first one that cannot be made.
+pub(super) async fn look_after_once(settings: &Settings, mode: Mode) -> Result<(), StartError> {
+    let today = SystemClock.now().date_naive();
+    let home = workspaces(settings);
+    for agent in configured(settings, mode) {
+        home.make_workspace(agent, HiredAgent::default(), today)
+            .await?;
+    }
+    Ok(home.daily_notes(today).await?)
+}
+
+/// Makes a workspace while no service runs; the next start takes it in. Answers whether it is new.
+///
+/// # Errors
+/// [`StartError::Workspace`].
+pub(super) async fn prepare(
+    settings: &Settings,
+    agent: AgentId,
+    hired: HiredAgent,
+) -> Result<bool, StartError> {
+    let today = SystemClock.now().date_naive();
+    let home = workspaces(settings);
+    Ok(home.make_workspace(agent, hired, today).await?)
+}
+
 /// The workspaces of a home folder, and the folder of the manager.
-pub(super) fn workspaces(settings: &Settings) -> Workspaces {
+fn workspaces(settings: &Settings) -> Workspaces {
     Workspaces::with_folder(settings.home.clone(), settings.agents.folder_to_make())
 }
 

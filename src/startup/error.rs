@@ -2,7 +2,7 @@
 
 use std::io;
 
-use postroom_actors::ports::InboxError;
+use postroom_actors::ports::{InboxError, turns::WorkspaceError};
 use thiserror::Error;
 
 use crate::adapters::store_sqlite::OpenError;
@@ -16,6 +16,15 @@ pub enum StartError {
     /// The inbox folder cannot be used.
     #[error(transparent)]
     Inbox(#[from] InboxError),
+    /// The system gives no random numbers.
+    #[error("the system gives no random numbers: {0}")]
+    Random(#[source] io::Error),
+    /// The keys of turns cannot be made.
+    #[error("the keys of turns cannot be made")]
+    Tokens,
+    /// A workspace of an agent cannot be used.
+    #[error(transparent)]
+    Workspace(#[from] WorkspaceError),
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {source}; choose another `server.host` or `server.port`")]
     Listen {
@@ -35,8 +44,8 @@ impl StartError {
             Self::Store(OpenError::InUse { .. }) => 75,
             Self::Store(OpenError::NewerSchema { .. }) => 65,
             Self::Store(OpenError::OtherInbox { .. }) => 78,
-            Self::Store(_) | Self::Inbox(_) => 74,
-            Self::Listen { .. } => 1,
+            Self::Store(_) | Self::Inbox(_) | Self::Workspace(_) => 74,
+            Self::Listen { .. } | Self::Random(_) | Self::Tokens => 1,
         }
     }
 }

@@ -8,7 +8,6 @@ use postroom_actors::{
     backend_relay::{BackendRelay, BackendRelayParts},
     delivery::Mailbox,
     domain::{circuit::CircuitSettings, compaction::Compaction, inbox_item::ItemExtras},
-    feed::{TaskFeeds, TurnFeeds},
     inbox_writer::{InboxWriter, InboxWriterParts},
     lifecycle,
     ports::{Clock, InboxStore},
@@ -16,14 +15,14 @@ use postroom_actors::{
 };
 use tokio::sync::{Semaphore, watch};
 
-use super::{StartError, agents_stand_in::NoAgents, backends};
+use super::{Mode, StartError, agents::RunningAgents, backends};
 use crate::{
     adapters::{
-        agent_replies::AgentReplyFiles,
         inbox_files::InboxFiles,
         store_sqlite::{SqliteStore, StoreLimits},
         system_clock::UuidSource,
         transcripts::TranscriptFiles,
+        workspaces::AgentReplies,
     },
     http::{
         SharedState,
@@ -44,17 +43,27 @@ pub struct PostRoom {
     pub inbox_writer: Mailbox<InboxWriter>,
     /// Admits relays.
     pub backend_relay: Mailbox<BackendRelay>,
+    /// Agents and their turns.
+    pub(super) agents: Arc<RunningAgents>,
     inbox_is_behind: watch::Sender<bool>,
     clock: Arc<dyn Clock>,
 }
 
 impl PostRoom {
     /// Opens store and inbox, and starts the actors on this thread's arbiter.
-    pub(super) fn open(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+    pub(super) fn open(
+        settings: &Settings,
+        mode: Mode,
+        clock: Arc<dyn Clock>,
+        url: &str,
+    ) -> Result<Self, StartError> {
         let store = open_store(&settings.store.path, &settings.mailbox.inbox, &clock)?;
+        let store = Arc::new(store);
         let inbox = Arc::new(InboxFiles::open(&settings.mailbox.inbox)?);
+        let agents = RunningAgents::start(settings, mode, &store, &clock, url)?;
         let post_room = Self {
-            store: Arc::new(store),
+            store,
+            agents: Arc::new(agents),
             router: Mailbox::new("router"),
             inbox_writer: Mailbox::new("inbox_writer"),
             backend_relay: Mailbox::new("backend_relay"),
@@ -65,6 +74,11 @@ impl PostRoom {
         post_room.start_inbox_writer(&settings.mailbox, inbox);
         post_room.start_backend_relay(settings);
         Ok(post_room)
+    }
+
+    /// Who there is, for the orderly stop.
+    pub fn agents(&self) -> &Agents {
+        &self.agents.agents
     }
 
     fn start_router(&self, settings: &Settings, inbox: Arc<dyn InboxStore>) {
@@ -123,14 +137,15 @@ impl PostRoom {
         settings: &Settings,
         metrics: PrometheusHandle,
         endpoint: String,
+        run_key: &str,
     ) -> SharedState {
         let trusted = settings.server.trusted_proxies.clone();
         let limits = &settings.limits;
         let turns = TurnAccess {
-            tokens: Arc::new(NoAgents),
-            turns: Arc::new(NoAgents),
+            tokens: self.agents.tokens.clone(),
+            turns: self.store.clone(),
         };
-        let keys = Keys::new(settings, None);
+        let keys = Keys::new(settings, Some(run_key));
         SharedState {
             door: Door::new(keys, turns, trusted, Arc::clone(&self.clock)),
             permits: Arc::new(Semaphore::new(limits.in_flight)),
@@ -138,12 +153,12 @@ impl PostRoom {
                 size: limits.body,
                 idle: limits.body_idle,
             },
-            agents: Agents::default(),
-            directory: Mailbox::new("agent_directory"),
-            tasks: Arc::new(NoAgents),
-            task_feeds: TaskFeeds::default(),
-            turn_feeds: TurnFeeds::default(),
-            replies: Arc::new(AgentReplyFiles::new(&settings.store.path)),
+            agents: self.agents.agents.clone(),
+            directory: self.agents.directory.clone(),
+            tasks: self.store.clone(),
+            task_feeds: self.agents.task_feeds.clone(),
+            turn_feeds: self.agents.turn_feeds.clone(),
+            replies: Arc::new(AgentReplies::new(settings.home.clone())),
             transcripts: Arc::new(TranscriptFiles),
             list_agents: settings.models.list_agents,
             router: self.router.clone(),

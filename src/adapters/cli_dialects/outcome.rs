@@ -218,7 +218,12 @@ mod tests {
         ] {
             assert_eq!(code(lost), FailureCode::SessionLost, "{lost}");
         }
-        for other in ["model not found", "the session was closed", "401 unauthorized", ""] {
+        for other in [
+            "model not found",
+            "the session was closed",
+            "401 unauthorized",
+            "",
+        ] {
             assert_eq!(code(other), FailureCode::TurnFailed, "{other}");
         }
     }

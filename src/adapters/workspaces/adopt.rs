@@ -59,6 +59,7 @@ impl Survey {
     fn look_at(&mut self, path: &Path, name: &OsStr) {
         match workspace(path, name) {
             Ok(None) => {}
+            Ok(Some(_)) if is_removed(path) => {}
             Ok(Some(agent)) => {
                 let hired = hired(path).unwrap_or_else(|error| {
                     self.ignore(&error.path, &error.source.to_string());
@@ -103,6 +104,14 @@ fn workspace(path: &Path, name: &OsStr) -> Result<Option<AgentId>, String> {
     AgentId::parse(&name)
         .map(Some)
         .map_err(|error| format!("{error}; rename the folder"))
+}
+
+/// A mark that cannot be read is none: [`hired`] tells why.
+fn is_removed(path: &Path) -> bool {
+    path.join("control").is_dir()
+        && Folder::make(path)
+            .and_then(|folder| control::is_removed(&folder.need("control")?))
+            .unwrap_or(false)
 }
 
 fn hired(path: &Path) -> Result<HiredAgent, WorkspaceError> {

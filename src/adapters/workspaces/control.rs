@@ -10,6 +10,7 @@ use super::{Folder, invalid};
 const FILE: &str = "agent.json";
 const CLI: &str = "cli";
 const STOPPED: &str = "stopped";
+const REMOVED: &str = "removed";
 
 /// What is kept; nothing where there is no file.
 pub(super) fn read(control: &Folder) -> Result<HiredAgent, WorkspaceError> {
@@ -21,9 +22,23 @@ pub(super) fn read(control: &Folder) -> Result<HiredAgent, WorkspaceError> {
     })
 }
 
-/// Keeps what `hired` says: a command, or that the agent is stopped.
+/// Whether the agent was removed, and its workspace left.
+pub(super) fn is_removed(control: &Folder) -> Result<bool, WorkspaceError> {
+    let kept = object(control)?.unwrap_or_default();
+    Ok(kept.get(REMOVED) == Some(&Value::Bool(true)))
+}
+
+/// Keeps that the agent was removed.
+pub(super) fn note_removed(control: &Folder) -> Result<(), WorkspaceError> {
+    update(control, |kept| {
+        kept.insert(REMOVED.to_owned(), Value::from(true));
+    })
+}
+
+/// Keeps what `hired` says: a command, or that the agent is stopped. A removed one is back.
 pub(super) fn keep(control: &Folder, hired: &HiredAgent) -> Result<(), WorkspaceError> {
     update(control, |kept| {
+        kept.remove(REMOVED);
         if let Some(cli) = &hired.cli {
             kept.insert(CLI.to_owned(), Value::from(cli.as_str()));
         }

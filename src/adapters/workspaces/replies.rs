@@ -2,10 +2,9 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use bytes::Bytes;
-use postroom_actors::{
-    domain::ids::MessageId,
-    ports::{SendFuture, turns::WorkspaceError},
+use postroom_actors::ports::{
+    SendFuture,
+    turns::{AgentReplyStore, KeptReply, WorkspaceError},
 };
 
 use super::{Folder, background};
@@ -23,23 +22,16 @@ impl AgentReplies {
             home: Arc::new(home),
         }
     }
+}
 
-    /// Keeps an answer (JSON) as `agent_replies/<id>.json`, mode 0600, whole or not at all. The same
-    /// id again replaces it; two calls with the same id must not run at the same time.
-    ///
-    /// # Errors
-    /// [`WorkspaceError`].
-    pub fn keep(
-        &self,
-        id: MessageId,
-        answer: Bytes,
-    ) -> SendFuture<Result<PathBuf, WorkspaceError>> {
+impl AgentReplyStore for AgentReplies {
+    /// Mode 0600, whole or not at all. The same id again replaces it; two calls with the same id
+    /// must not run at the same time.
+    fn keep(&self, reply: KeptReply) -> SendFuture<Result<(), WorkspaceError>> {
         let home = Arc::clone(&self.home);
         background(home.join("agent_replies"), move || {
             let folder = Folder::make(&home)?.need("agent_replies")?;
-            let name = format!("{id}.json");
-            folder.replace(&name, &answer)?;
-            Ok(folder.path().join(name))
+            folder.replace(&format!("{}.json", reply.id), &reply.json)
         })
     }
 }

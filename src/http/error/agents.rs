@@ -92,7 +92,9 @@ impl From<&Failure> for ApiError {
     fn from(failure: &Failure) -> Self {
         let (status, code) = match failure.code {
             FailureCode::CannotStart => (StatusCode::SERVICE_UNAVAILABLE, "cannot_start"),
-            FailureCode::TurnFailed => (StatusCode::BAD_GATEWAY, "turn_failed"),
+            FailureCode::TurnFailed | FailureCode::SessionLost => {
+                (StatusCode::BAD_GATEWAY, "turn_failed")
+            }
             FailureCode::NoAnswer => (StatusCode::BAD_GATEWAY, "no_answer"),
             FailureCode::TimedOut => (StatusCode::GATEWAY_TIMEOUT, "timed_out"),
             FailureCode::Cancelled => (StatusCode::BAD_GATEWAY, "cancelled"),
