@@ -23,7 +23,7 @@ fn without_a_word_about_agents_the_built_in_ones_hold() {
         ("", Delivery::Turn)
     );
     assert_eq!(profile.working_dir, Path::new("/home/bob"));
-    assert_eq!(profile.limits.whole, Duration::from_secs(300));
+    assert_eq!(profile.limits.whole, Duration::from_mins(5));
     assert_eq!(
         (profile.concurrency, profile.queue, profile.max_attempts),
         (1, 1000, 3)
