@@ -18,7 +18,11 @@ use std::{
 
 use actix_web::{App, HttpServer, middleware::from_fn, web};
 use metrics_exporter_prometheus::PrometheusHandle;
-use postroom_actors::{agent_supervisor, backend_relay, ports::Clock};
+use postroom_actors::{
+    agent_supervisor, backend_relay,
+    domain::ids::AgentId,
+    ports::{Clock, turns::HiredAgent},
+};
 
 use self::backends::Backends;
 pub use self::error::StartError;
@@ -76,6 +80,19 @@ pub fn serve(settings: Settings, mode: Mode) -> anyhow::Result<u8> {
 async fn look_after_once(settings: &Settings, mode: Mode) -> Result<u8, StartError> {
     agents::look_after_once(settings, mode).await?;
     Ok(exit::OK)
+}
+
+/// Makes an agent's workspace while no service runs; the next start takes the agent in. Answers
+/// whether it is new.
+///
+/// # Errors
+/// [`StartError::Workspace`].
+pub async fn prepare_agent(
+    settings: &Settings,
+    agent: AgentId,
+    hired: HiredAgent,
+) -> Result<bool, StartError> {
+    agents::prepare(settings, agent, hired).await
 }
 
 async fn run(settings: Settings, mode: Mode, metrics: PrometheusHandle) -> Result<u8, StartError> {

@@ -2,14 +2,18 @@
 
 use std::io::Write;
 
-use postroom_actors::domain::ids::AgentId;
+use postroom_actors::{domain::ids::AgentId, ports::turns::HiredAgent};
 use serde_json::{Value, json};
 
 use super::{
     HomeArgs, World,
     agent_view::{self, shown},
-    client::{Client, block_on},
+    client::{Client, ClientError, block_on},
     exit,
+};
+use crate::{
+    settings::{self, Flags},
+    startup,
 };
 
 /// `hire`
@@ -52,14 +56,54 @@ impl From<InitArgs> for HireArgs {
 }
 
 /// Makes the agent, or finds that it is there, and says what it does.
+///
+/// Without a service its workspace is made, and the next start takes it in.
 pub(super) fn run(args: &HireArgs, world: &World, output: &mut dyn Write) -> anyhow::Result<u8> {
-    AgentId::of_role(&args.role, args.name.as_deref())?;
-    let client = Client::of_home(&args.home.folder(world)?)?;
+    let id = AgentId::of_role(&args.role, args.name.as_deref())?;
     let order = order(args);
-    let answer = block_on(async { Ok(client.post("/agents", Some(&order)).await?) })?;
-    let agent = agent_view::agent(answer.get("agent").cloned().unwrap_or_default())?;
-    writeln!(output, "{} {}", shown(&agent.id), shown(&agent.state))?;
+    let asked = block_on(async {
+        let client = Client::of_home(&args.home.folder(world)?)?;
+        Ok(client.post("/agents", Some(&order)).await?)
+    });
+    match asked {
+        Ok(answer) => {
+            let agent = agent_view::agent(answer.get("agent").cloned().unwrap_or_default())?;
+            writeln!(output, "{} {}", shown(&agent.id), shown(&agent.state))?;
+        }
+        Err(error) if is_not_running(&error) => {
+            prepare(args, world, id.clone())?;
+            writeln!(
+                output,
+                "{id} (postroom is not running: start it with `postroom daemon`)"
+            )?;
+        }
+        Err(error) => return Err(error),
+    }
     Ok(exit::OK)
+}
+
+fn is_not_running(error: &anyhow::Error) -> bool {
+    matches!(
+        error.downcast_ref::<ClientError>(),
+        Some(ClientError::NotRunning { .. })
+    )
+}
+
+fn prepare(args: &HireArgs, world: &World, id: AgentId) -> anyhow::Result<()> {
+    let flags = Flags {
+        base_dir: args.home.base_dir.clone(),
+        ..Flags::default()
+    };
+    let settings = settings::load(world.sources(flags, "postroom"))?;
+    let hired = HiredAgent {
+        cli: args.cli.clone(),
+        is_stopped: false,
+    };
+    settings
+        .agents
+        .profile(&id, settings.home.clone(), hired.cli.as_deref())?;
+    block_on(async { Ok(startup::prepare_agent(&settings, id, hired).await?) })?;
+    Ok(())
 }
 
 fn order(args: &HireArgs) -> Value {

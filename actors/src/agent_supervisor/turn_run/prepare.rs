@@ -14,8 +14,8 @@ use crate::{
     ports::StoreError,
 };
 
-/// The longest prompt, in bytes: below what the CLIs take.
-const LONGEST_PROMPT: usize = 1_000_000;
+/// The longest prompt, in bytes: what every CLI takes.
+const LONGEST_PROMPT: usize = 768 * 1024;
 
 /// A turn that is kept and ready to start.
 pub(super) struct Prepared {
