@@ -7,7 +7,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use postroom_actors::domain::ids::MessageId;
+use postroom_actors::{
+    domain::ids::MessageId,
+    ports::turns::{AgentReplyStore, KeptReply},
+};
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -396,21 +399,37 @@ async fn an_answer_is_kept_under_our_own_id() {
     let root = TempDir::new().unwrap();
     let replies = AgentReplies::new(root.path().join("home"));
     let message = MessageId::new(Uuid::from_u128(0xabc));
-    let first = Bytes::from_static(b"{\"data\":1}");
-    let path = replies.keep(message, first).await.unwrap();
-    assert_eq!(
-        path,
-        root.path()
-            .join(format!("home/agent_replies/{message}.json"))
-    );
+    let reply = |json: &'static [u8]| KeptReply {
+        id: message,
+        json: Bytes::from_static(json),
+    };
+    replies.keep(reply(b"{\"data\":1}")).await.unwrap();
+    let path = root
+        .path()
+        .join(format!("home/agent_replies/{message}.json"));
     assert_eq!(
         (fs::read_to_string(&path).unwrap().as_str(), mode(&path)),
         ("{\"data\":1}", 0o600)
     );
-    replies
-        .keep(message, Bytes::from_static(b"{\"data\":2}"))
-        .await
-        .unwrap();
+    replies.keep(reply(b"{\"data\":2}")).await.unwrap();
     let folder = root.path().join("home/agent_replies");
     assert_eq!(content(&folder), [(path, b"{\"data\":2}".to_vec())]);
+}
+
+#[tokio::test]
+async fn a_removed_agent_is_not_adopted_until_it_is_hired_again() {
+    let home = Home::new();
+    home.hire("bob", Some("a")).await.unwrap();
+    let bob = AgentId::parse("bob").unwrap();
+    home.workspaces.note_removed(bob.clone()).await.unwrap();
+    assert!(home.workspaces.adopt().await.unwrap().is_empty());
+    assert!(
+        !home.hire("bob", None).await.unwrap(),
+        "its workspace stayed"
+    );
+    let adopted = home.workspaces.adopt().await.unwrap();
+    assert_eq!(
+        (&adopted[0].0, adopted[0].1.cli.as_deref()),
+        (&bob, Some("a"))
+    );
 }
