@@ -185,15 +185,15 @@ fn start(parts: &DirectoryParts, profile: AgentProfile, is_stopped: bool) -> Age
         depth: supervisor.depth(),
     };
     let clock = Arc::clone(&parts.shared.clock);
+    let run = lifecycle::keep_running(supervisor, clock, move || {
+        AgentSupervisor::new(supervisor_parts.clone())
+    });
     actix_rt::spawn(async move {
         if let Some(replaced) = replaced {
             // The turns of the old profile end first: a session never has two at once.
             replace(&replaced).await;
         }
-        lifecycle::keep_running(supervisor, clock, move || {
-            AgentSupervisor::new(supervisor_parts.clone())
-        })
-        .await;
+        run.await;
     });
     parts.agents.insert(agent.clone());
     agent

@@ -38,17 +38,34 @@ pub struct Drain;
 ///
 /// `actix::Supervisor` does not survive a panic, so this holds the handle of the spawned context.
 /// Each run is made by `make` from what it shares with the others; state comes from the store.
-/// Ends when the actor stops of its own accord, or is parked.
-pub async fn keep_running<A, F>(mailbox: Mailbox<A>, clock: Arc<dyn Clock>, mut make: F)
+/// Ends when the actor stops of its own accord, or is parked. The mailbox takes messages as soon as
+/// this is called; they are worked on once the future runs.
+pub fn keep_running<A, F>(
+    mailbox: Mailbox<A>,
+    clock: Arc<dyn Clock>,
+    make: F,
+) -> impl Future<Output = ()>
 where
+    A: Actor<Context = Context<A>>,
+    F: FnMut() -> A,
+{
+    let first = Context::new();
+    mailbox.connect(first.address());
+    run_again_and_again(mailbox, clock, make, first)
+}
+
+async fn run_again_and_again<A, F>(
+    mailbox: Mailbox<A>,
+    clock: Arc<dyn Clock>,
+    mut make: F,
+    mut context: Context<A>,
+) where
     A: Actor<Context = Context<A>>,
     F: FnMut() -> A,
 {
     let mut intensity = RestartIntensity::default();
     let actor = mailbox.name();
     loop {
-        let context = Context::new();
-        mailbox.connect(context.address());
         let run = actix_rt::spawn(context.into_future(make()));
         let Err(failure) = run.await else {
             break;
@@ -58,6 +75,8 @@ where
             Decision::RestartAfter(pause) => {
                 tracing::error!(actor, %failure, ?pause, "actor failed; starting it again");
                 tokio::time::sleep(pause).await;
+                context = Context::new();
+                mailbox.connect(context.address());
             }
             Decision::Park => {
                 tracing::error!(actor, %failure, "actor failed too often; parked");

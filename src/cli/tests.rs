@@ -274,7 +274,6 @@ fn the_daemon_takes_its_own_flags_and_those_of_serve() {
         &["postroom", "daemon", "--api-port", "1", "--port", "2"][..],
         &["postroom", "daemon", "--interval", "0s"],
         &["postroom", "daemon", "--interval", "soon"],
-        &["postroom", "serve", "--cli", "codex"],
     ] {
         assert_eq!(run_alone(wrong).code, exit::USAGE, "{wrong:?}");
     }
@@ -297,11 +296,33 @@ fn the_command_of_the_daemon_is_that_of_all_agents() {
 }
 
 #[test]
+fn agents_are_hired_for_the_next_start_while_no_service_runs() {
+    let root = TempDir::new().unwrap();
+    for again in 0..2 {
+        let ran = run_in(
+            &root,
+            &["postroom", "hire", "engineer", "alice", "--cli", "claude"],
+        );
+        assert_eq!(ran.code, exit::OK, "{again}: {}", ran.error);
+        assert!(
+            ran.output
+                .starts_with("engineer_alice (postroom is not running")
+        );
+    }
+    let kept = root
+        .path()
+        .join(".postroom/engineer_alice/control/agent.json");
+    let kept: serde_json::Value = serde_json::from_slice(&std::fs::read(kept).unwrap()).unwrap();
+    assert_eq!(kept["cli"], "claude");
+    let ran = run_in(&root, &["postroom", "init", "bob", "--cli", "'"]);
+    assert_ne!(ran.code, exit::OK);
+    assert!(!root.path().join(".postroom/bob").exists());
+}
+
+#[test]
 fn commands_for_a_service_that_does_not_run_say_how_to_start_it() {
     for arguments in [
-        &["postroom", "init", "engineer"][..],
-        &["postroom", "hire", "engineer", "alice", "--cli", "claude"],
-        &["postroom", "list"],
+        &["postroom", "list"][..],
         &["postroom", "status"],
         &["postroom", "connect", "manager", "src", "--new"],
         &["postroom", "stop", "engineer"],

@@ -247,7 +247,7 @@ fn systemd_itself_takes_the_unit() {
         return;
     }
     let mut bench = Bench::new();
-    bench.world.environment[0].1 = "nobody".to_owned();
+    bench.world.environment[0].1 = "daemon".to_owned();
     bench.enable(&bench.args(Some("0.0.0.0")), &mut with_systemd());
     #[expect(clippy::disallowed_methods, reason = "a test may wait for a program")]
     let verified = std::process::Command::new("systemd-analyze")
