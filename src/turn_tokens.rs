@@ -97,7 +97,9 @@ mod tests {
             &turn(7).as_uuid().as_simple().to_string(),
             &turn(8).as_uuid().as_simple().to_string(),
         );
-        let short = &token[..token.len() - 2];
+        let short = token
+            .strip_suffix(&token.split_at(token.len() - 2).1.to_owned())
+            .unwrap();
         let none = token.rsplit_once('_').unwrap().0.to_owned() + "_";
         for wrong in [
             &other_run,

@@ -33,7 +33,7 @@ use crate::{
         ids::AgentId,
     },
     lifecycle::{self, ActorStatus, GetStatus},
-    ports::turns::{AgentHome, HiredAgent},
+    ports::turns::{AgentHome, HiredAgent, MadeWorkspace},
 };
 
 /// Makes an agent, or finds that there is one already.
@@ -153,13 +153,15 @@ async fn hire(parts: DirectoryParts, id: AgentId, hired: HiredAgent) -> Result<H
     if RESERVED_NAMES.contains(&id.as_str()) {
         return Err(HireError::ReservedName(id));
     }
-    let profile = (parts.make_profile)(&id, &hired).map_err(HireError::Command)?;
+    // Before anything is made: whether it can be what it is to be.
+    (parts.make_profile)(&id, &hired).map_err(HireError::Command)?;
     let today = parts.shared.clock.now().date_naive();
-    let is_new = parts
+    let MadeWorkspace { is_new, hired } = parts
         .home
-        .make_workspace(id.clone(), hired.clone(), today)
+        .make_workspace(id.clone(), hired, today)
         .await
         .map_err(|error| HireError::Workspace(error.to_string()))?;
+    let profile = (parts.make_profile)(&id, &hired).map_err(HireError::Command)?;
     let agent = start(&parts, profile, hired.is_stopped);
     Ok(Hired { agent, is_new })
 }
@@ -275,7 +277,7 @@ impl Actor for AgentDirectory {
 impl Handler<TakeInAgents> for AgentDirectory {
     type Result = ();
 
-    fn handle(&mut self, take_in: TakeInAgents, ctx: &mut Self::Context) {
+    fn handle(&mut self, asked: TakeInAgents, ctx: &mut Self::Context) {
         self.parts.depth.taken();
         let taken_in = take_in_all(self.parts.clone()).into_actor(self);
         ctx.spawn(taken_in.map(move |problems, actor: &mut Self, _| {
@@ -284,7 +286,7 @@ impl Handler<TakeInAgents> for AgentDirectory {
             }
             actor.problems = problems;
             // The start may have been given up meanwhile.
-            take_in.reply.send(()).ok();
+            asked.reply.send(()).ok();
         }));
     }
 }

@@ -17,7 +17,7 @@ use postroom_actors::{
     domain::{agent::RESERVED_NAMES, ids::AgentId},
     ports::{
         SendFuture,
-        turns::{AgentHome, HiredAgent, WorkspaceError},
+        turns::{AgentHome, HiredAgent, MadeWorkspace, WorkspaceError},
     },
 };
 
@@ -142,7 +142,7 @@ impl AgentHome for Workspaces {
         agent: AgentId,
         hired: HiredAgent,
         today: NaiveDate,
-    ) -> SendFuture<Result<bool, WorkspaceError>> {
+    ) -> SendFuture<Result<MadeWorkspace, WorkspaceError>> {
         self.in_background(move |shared| shared.make(&agent, &hired, today))
     }
 
@@ -181,14 +181,15 @@ impl Shared {
         agent: &AgentId,
         hired: &HiredAgent,
         today: NaiveDate,
-    ) -> Result<bool, WorkspaceError> {
+    ) -> Result<MadeWorkspace, WorkspaceError> {
         let workspace = self.workspace(agent)?;
         let is_new = !workspace.has("SOUL.md")? && !workspace.has("control")?;
         let templates = Templates::of(&self.home, agent, today);
         for name in FOLDERS {
             workspace.sub(name)?;
         }
-        control::keep(&workspace.need("control")?, hired)?;
+        let control = workspace.need("control")?;
+        control::keep(&control, hired)?;
         workspace.write_new("AGENTS.md", || templates.text(Template::Agents))?;
         if let Some(memory) = workspace.sub("memory")? {
             memory.write_new("memory.md", || templates.text(Template::Memory))?;
@@ -198,7 +199,10 @@ impl Shared {
         if let Some(outside) = self.outside.get(agent) {
             Folder::make(outside)?;
         }
-        Ok(is_new)
+        Ok(MadeWorkspace {
+            is_new,
+            hired: control::read(&control)?,
+        })
     }
 
     /// An agent's folder, made where it is missing.

@@ -133,13 +133,13 @@ fn line(agent: &AgentView, now: DateTime<Utc>, paint: Paint) -> String {
     };
     let mut line = format!("{} {}", shown(&agent.id), paint.state(&agent.state, &state));
     if let Some(since) = agent.turns.iter().map(|turn| turn.since).min() {
-        line += &format!(" for {}", agent_view::span(now - since));
+        line = format!("{line} for {}", agent_view::span(now - since));
     }
     if agent.waiting > 0 {
-        line += &format!(", {} waiting", agent.waiting);
+        line = format!("{line}, {} waiting", agent.waiting);
     }
     if let Some(problem) = agent.problem.as_ref().or(agent.waits_for.as_ref()) {
-        line += &format!(": {}", shown(problem));
+        line = format!("{line}: {}", shown(problem));
     }
     line
 }

@@ -312,7 +312,7 @@ fn agents_are_hired_for_the_next_start_while_no_service_runs() {
     let kept = root
         .path()
         .join(".postroom/engineer_alice/control/agent.json");
-    let kept: serde_json::Value = serde_json::from_slice(&std::fs::read(kept).unwrap()).unwrap();
+    let kept: serde_json::Value = serde_json::from_slice(&fs::read(kept).unwrap()).unwrap();
     assert_eq!(kept["cli"], "claude");
     let ran = run_in(&root, &["postroom", "init", "bob", "--cli", "'"]);
     assert_ne!(ran.code, exit::OK);

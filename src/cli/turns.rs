@@ -87,10 +87,10 @@ fn line(turn: &TurnView, now: DateTime<Utc>, paint: Paint) -> String {
     let id = paint.dim(&shown(&turn.id));
     let mut line = format!("{started}  {lasted:>7}  {state}  {id}");
     if turn.callbacks > 0 {
-        line += &format!("  {} callbacks", turn.callbacks);
+        line = format!("{line}  {} callbacks", turn.callbacks);
     }
     if let Some(failure) = &turn.failure {
-        line += &format!("  {}", shown(&failure.message));
+        line = format!("{line}  {}", shown(&failure.message));
     }
     line
 }

@@ -85,7 +85,7 @@ pub(super) fn environment_text(variables: &BTreeMap<String, String>) -> String {
             }
             quoted.push(character);
         }
-        text += &format!("{name}=\"{quoted}\"\n");
+        text = format!("{text}{name}=\"{quoted}\"\n");
     }
     text
 }

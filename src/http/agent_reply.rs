@@ -11,7 +11,7 @@ use postroom_actors::{
         ids::{AgentId, MessageId},
         task::{Answer, TaskOutcome, TaskRecord},
     },
-    ports::turns::KeptReply,
+    ports::turns::{KeptReply, TurnNote},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -99,6 +99,9 @@ pub async fn take(
         return Err(ApiError::other_agent(own.as_str()));
     }
     let id = keep(shared, &reply, agent.as_ref()).await?;
+    if let Some(turn) = caller.turn() {
+        shared.tasks.note_turn(turn, TurnNote::Callback).await?;
+    }
     let answered = match task {
         Some(task) => answer(shared, &task, &reply.data).await?,
         None => false,

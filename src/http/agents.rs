@@ -8,9 +8,8 @@ use actix_web::{
     web::{self, Payload},
 };
 use postroom_actors::{
-    agent_directory::{Agent, HireAgent, RemoveAgent},
+    agent_directory::{Agent, HireAgent, RemoveAgent, TellAgent},
     agent_supervisor::{AgentStatus, SetRunState},
-    delivery::DeliveryError,
     domain::ids::AgentId,
     ports::turns::HiredAgent,
 };
@@ -174,7 +173,8 @@ pub async fn start(
     set(&state.shared, &request, SetRunState::Start).await
 }
 
-/// Lets an agent take no more turns. What runs is cancelled, what waits goes on waiting.
+/// Lets an agent take no more turns. What runs is interrupted and waits again, as what waits does;
+/// who waits for an answer on an open connection is told.
 ///
 /// # Errors
 /// 403, and 404 for an unknown agent.
@@ -211,8 +211,14 @@ async fn set(
 ) -> Result<HttpResponse, ApiError> {
     auth::require(request, Role::Operator)?;
     let agent = named(shared, request)?;
-    let told = agent.supervisor.ask(run_state, waiting::DEADLINE).await;
-    told.map_err(|error: DeliveryError| ApiError::from(error))?;
+    let (reply, told) = oneshot::channel();
+    shared.directory.try_deliver(TellAgent {
+        id: agent.profile.id.clone(),
+        state: run_state,
+        reply,
+    })?;
+    // An agent that was removed meanwhile is shown as it was.
+    waiting::answer(told, shared.directory.name()).await?;
     Ok(HttpResponse::Ok().json(status_of(&agent).await))
 }
 

@@ -166,7 +166,8 @@ pub(super) async fn prepare(
 ) -> Result<bool, StartError> {
     let today = SystemClock.now().date_naive();
     let home = workspaces(settings);
-    Ok(home.make_workspace(agent, hired, today).await?)
+    let made = home.make_workspace(agent, hired, today).await?;
+    Ok(made.is_new)
 }
 
 /// The workspaces of a home folder, and the folder of the manager.

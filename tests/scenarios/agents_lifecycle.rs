@@ -54,16 +54,24 @@ async fn stopping_an_agent_ends_its_turn_and_keeps_what_waits() {
     stage.until_prompts(1).await;
     let waits = broker.ask_later("the one that waits", "alice").await;
     broker.order("stop").await;
-    let ended = broker.until_ended(&runs).await;
-    assert_eq!(ended["status"], "cancelled", "{ended}");
+    broker.until_turn_states(&["interrupted"]).await;
     expect_none(&stage.setting());
-    assert_eq!(broker.response(&waits).await["status"], "queued");
+    for response in [&runs, &waits] {
+        assert_eq!(broker.response(response).await["status"], "queued");
+    }
     stage.open();
     broker.order("start").await;
-    assert_eq!(broker.until_ended(&waits).await["status"], "completed");
+    for response in [&runs, &waits] {
+        assert_eq!(broker.until_ended(response).await["status"], "completed");
+    }
     let prompts = stage.prompts();
     assert_eq!(prompts.len(), 2, "{prompts:?}");
-    assert!(prompts[1].contains("the one that waits"), "{prompts:?}");
+    assert!(prompts[1].contains("repeat"), "{prompts:?}");
+    let (opener, other) = (
+        prompts[1].find("the opener"),
+        prompts[1].find("the one that"),
+    );
+    assert!(opener.unwrap() < other.unwrap(), "{prompts:?}");
 }
 
 #[actix_web::test]

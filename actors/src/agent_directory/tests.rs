@@ -145,7 +145,7 @@ async fn a_hired_agent_is_there_at_once_and_hiring_it_twice_changes_nothing() {
     let route = desk.agents.routing().route(None, Some("engineer_alice"));
     assert_eq!(route, Ok(Route::Agent(agent("engineer_alice"))));
     let second = desk
-        .hire("engineer_alice", hired_with("claude"))
+        .hire("engineer_alice", HiredAgent::default())
         .await
         .unwrap();
     assert!(!second.is_new && Arc::ptr_eq(&first.agent.profile, &second.agent.profile));

@@ -1,6 +1,6 @@
 //! Takes tasks in: kept first, then queued, then told.
 
-use std::sync::Arc;
+use std::{collections::hash_map::Entry, sync::Arc};
 
 use actix::{AsyncContext, Context, WrapFuture, fut::ActorFutureExt};
 use tokio::sync::oneshot;
@@ -75,8 +75,8 @@ impl AgentSupervisor {
             }
         };
         // A recovery that ran meanwhile may have read it from the store already.
-        if !self.feeds.contains_key(&task.id) {
-            self.feeds.insert(task.id, feed.clone());
+        if let Entry::Vacant(unknown) = self.feeds.entry(task.id) {
+            unknown.insert(feed.clone());
             self.queue.push(waiting(task, sequence));
         }
         // A sender that has gone takes nothing back.

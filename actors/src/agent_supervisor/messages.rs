@@ -99,7 +99,7 @@ pub struct AnswerTask {
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
 pub enum SetRunState {
-    /// No turns from now on; those that run are cancelled, what waits goes on waiting.
+    /// No turns from now on; those that run are interrupted, what waits goes on waiting.
     Stop,
     /// Turns again; also out of being parked.
     Start,

@@ -12,9 +12,13 @@ use std::{
     time::Duration,
 };
 
+use chrono::{DateTime, Utc};
 use tokio::sync::oneshot;
 
-use self::{follow::Followed, prepare::Prepared};
+use self::{
+    follow::Followed,
+    prepare::{Prepared, TurnTask},
+};
 use super::{SupervisorParts, metrics};
 use crate::{
     domain::{
@@ -93,16 +97,12 @@ async fn run_prepared(mut job: TurnJob, prepared: Prepared, report: &mut TurnRep
         report.tasks = prepared.hopeless;
         return;
     };
-    let is_resumed = matches!(order.session, CliSession::Resume(_));
     let shared = Arc::clone(&job.parts.shared);
-    let (agent, began) = (job.parts.profile.id.clone(), shared.clock.now());
-    let waited = prepared
-        .tasks
-        .first()
-        .map(|task| began - task.waiting.received_at);
-    let waited = waited.and_then(|waited| waited.to_std().ok());
-    let _gauge = metrics::RunningGauge::begin(&agent, waited.unwrap_or_default());
+    let began = shared.clock.now();
+    let _gauge =
+        metrics::RunningGauge::begin(&job.parts.profile.id, waited(&prepared.tasks, began));
     let feed = shared.turn_feeds.open(job.turn);
+    let is_resumed = matches!(order.session, CliSession::Resume(_));
     let (mut followed, stopped) = match shared.launcher.launch(order).await {
         Ok(running) => follow::follow(&mut job, &prepared.tasks, running, &feed).await,
         Err(error) => {
@@ -113,43 +113,56 @@ async fn run_prepared(mut job: TurnJob, prepared: Prepared, report: &mut TurnRep
     if !is_resumed {
         followed.exit.result = without_lost_session(followed.exit.result);
     }
-    let now = shared.clock.now();
+    let end = settle(&job, prepared.tasks, &followed, stopped, report);
+    let took = (end.ended_at - began).to_std().unwrap_or_default();
+    metrics::turn_ended(&job.parts.profile.id, end.state, took, &followed.exit);
+    keep_end(&job.parts, end).await;
+    feed.publish(TurnEvent::Exited(Box::new(followed.exit)));
+    feed.close();
+}
+
+/// How long the oldest task has waited.
+fn waited(tasks: &[TurnTask], now: DateTime<Utc>) -> Duration {
+    let oldest = tasks.first().map(|task| now - task.waiting.received_at);
+    let waited = oldest.and_then(|waited| waited.to_std().ok());
+    waited.unwrap_or_default()
+}
+
+/// Decides what becomes of the turn and of each of its tasks.
+fn settle(
+    job: &TurnJob,
+    tasks: Vec<TurnTask>,
+    followed: &Followed,
+    stopped: Option<StopReason>,
+    report: &mut TurnReport,
+) -> TurnEnd {
+    let now = job.parts.shared.clock.now();
     let exit = &followed.exit;
-    let started = followed.started;
-    report.tasks = prepared
-        .tasks
-        .into_iter()
-        .map(|task| {
-            let after = match (&exit.result, started) {
-                (TurnResult::Failed(failure), false) => {
-                    after_failed_start(task.facts, failure.clone(), now)
-                }
-                _ => after_turn(
-                    task.facts,
-                    exit,
-                    stopped,
-                    &followed.said,
-                    followed.signs,
-                    now,
-                ),
-            };
-            (task.waiting, after)
-        })
-        .collect();
+    let decide = |task: TurnTask| {
+        let after = match &exit.result {
+            TurnResult::Failed(failure) if !followed.started => {
+                after_failed_start(task.facts, failure.clone(), now)
+            }
+            _ => after_turn(
+                task.facts,
+                exit,
+                stopped,
+                &followed.said,
+                followed.signs,
+                now,
+            ),
+        };
+        (task.waiting, after)
+    };
+    report.tasks = tasks.into_iter().map(decide).collect();
     report.failure = match &exit.result {
         TurnResult::Failed(failure) | TurnResult::TimedOut(failure) => Some(failure.clone()),
-        _ => None,
+        TurnResult::Done(_) | TurnResult::Stopped => None,
     };
-    let state = turn_state(exit, stopped);
-    metrics::turn_ended(
-        &agent,
-        state,
-        (now - began).to_std().unwrap_or_default(),
-        exit,
-    );
-    let end = TurnEnd {
+    let tasks = report.tasks.iter();
+    TurnEnd {
         id: job.turn,
-        state,
+        state: turn_state(exit, stopped),
         exit_code: exit.exit_code,
         signal: exit.signal,
         usage: exit.usage,
@@ -157,15 +170,10 @@ async fn run_prepared(mut job: TurnJob, prepared: Prepared, report: &mut TurnRep
         failure: report.failure.clone(),
         transcript: exit.transcript.clone(),
         ended_at: now,
-        tasks: report
-            .tasks
-            .iter()
+        tasks: tasks
             .map(|(task, after)| (task.id, after.clone()))
             .collect(),
-    };
-    keep_end(&job.parts, end).await;
-    feed.publish(TurnEvent::Exited(Box::new(followed.exit)));
-    feed.close();
+    }
 }
 
 /// What resumed nothing cannot have lost a session: trying again would never end.

@@ -50,6 +50,12 @@ pub trait TaskStore: Send + Sync + 'static {
     /// As [`super::MessageStore::accept`].
     fn end_turn(&self, end: TurnEnd) -> SendFuture<Result<(), StoreError>>;
 
+    /// Notes what a running turn does. A power cut may take it back.
+    ///
+    /// # Errors
+    /// As [`super::MessageStore::accept`].
+    fn note_turn(&self, turn: TurnId, note: TurnNote) -> SendFuture<Result<(), StoreError>>;
+
     /// Ends a task outside of a turn. Answers whether it had not ended before.
     ///
     /// # Errors
@@ -114,6 +120,15 @@ pub trait TaskStore: Send + Sync + 'static {
         agent: AgentId,
         session: SessionKey,
     ) -> SendFuture<Result<SessionRecord, StoreError>>;
+}
+
+/// What is noted of a running turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TurnNote {
+    /// Its process runs.
+    Running,
+    /// It called back.
+    Callback,
 }
 
 /// Why a turn cannot be started. Its prompt was never handed over.
@@ -198,6 +213,15 @@ pub struct HiredAgent {
     pub is_stopped: bool,
 }
 
+/// A workspace that is there now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MadeWorkspace {
+    /// It was not there before.
+    pub is_new: bool,
+    /// What is kept of its agent: what it was hired with, now and before.
+    pub hired: HiredAgent,
+}
+
 /// A workspace could not be made or read.
 #[derive(Debug, Error)]
 #[error("cannot use `{}`: {source}; check its permissions and its disk", .path.display())]
@@ -231,7 +255,7 @@ pub trait AgentHome: Send + Sync + 'static {
     fn adopt(&self) -> SendFuture<Result<Vec<(AgentId, HiredAgent)>, WorkspaceError>>;
 
     /// Makes what is missing of a workspace, overwrites nothing. `hired` is kept where it says
-    /// something. Answers whether the workspace is new.
+    /// something.
     ///
     /// # Errors
     /// [`WorkspaceError`].
@@ -240,7 +264,7 @@ pub trait AgentHome: Send + Sync + 'static {
         agent: AgentId,
         hired: HiredAgent,
         today: NaiveDate,
-    ) -> SendFuture<Result<bool, WorkspaceError>>;
+    ) -> SendFuture<Result<MadeWorkspace, WorkspaceError>>;
 
     /// Keeps whether an agent is stopped.
     ///

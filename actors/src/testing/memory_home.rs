@@ -12,7 +12,7 @@ use crate::{
     domain::ids::AgentId,
     ports::{
         SendFuture,
-        turns::{AgentHome, HiredAgent, WorkspaceError},
+        turns::{AgentHome, HiredAgent, MadeWorkspace, WorkspaceError},
     },
 };
 
@@ -50,8 +50,16 @@ impl AgentHome for MemoryHome {
         agent: AgentId,
         hired: HiredAgent,
         _: NaiveDate,
-    ) -> SendFuture<Result<bool, WorkspaceError>> {
-        ready(self.agents().insert(agent, hired).is_none())
+    ) -> SendFuture<Result<MadeWorkspace, WorkspaceError>> {
+        let mut agents = self.agents();
+        let is_new = !agents.contains_key(&agent);
+        let kept = agents.entry(agent).or_default();
+        kept.cli = hired.cli.or_else(|| kept.cli.clone());
+        kept.is_stopped |= hired.is_stopped;
+        ready(MadeWorkspace {
+            is_new,
+            hired: kept.clone(),
+        })
     }
 
     fn note_stopped(

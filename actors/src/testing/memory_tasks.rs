@@ -15,7 +15,10 @@ use crate::{
         task::{NewTask, TaskOutcome, TaskRecord, TaskState, WaitingTask},
         turn::{AfterTurn, FailureCode, SessionRecord, TurnEnd, TurnRecord, TurnStart, TurnState},
     },
-    ports::{SendFuture, StoreError, turns::TaskStore},
+    ports::{
+        SendFuture, StoreError,
+        turns::{TaskStore, TurnNote},
+    },
 };
 
 /// A store of tasks, turns and sessions in memory.
@@ -71,6 +74,7 @@ impl MemoryTasks {
     }
 
     /// What another process would find that opens the same disk.
+    #[must_use]
     pub fn copy(&self) -> Self {
         let state = State {
             failure: None,
@@ -293,6 +297,22 @@ impl TaskStore for MemoryTasks {
     fn end_turn(&self, end: TurnEnd) -> SendFuture<Result<(), StoreError>> {
         self.change(|state| {
             state.end_turn(end);
+            Ok(())
+        })
+    }
+
+    fn note_turn(&self, turn: TurnId, note: TurnNote) -> SendFuture<Result<(), StoreError>> {
+        self.change(|state| {
+            let open = state.turn(turn).filter(|turn| !turn.state.is_ended());
+            match (open, note) {
+                (Some(turn), TurnNote::Running) => turn.state = TurnState::Running,
+                (_, TurnNote::Running) => {}
+                (_, TurnNote::Callback) => {
+                    if let Some(turn) = state.turn(turn) {
+                        turn.callbacks += 1;
+                    }
+                }
+            }
             Ok(())
         })
     }

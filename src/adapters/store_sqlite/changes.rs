@@ -46,10 +46,13 @@ pub(super) enum Change {
 impl Change {
     /// Whether the change must be on disk before anyone hears of it.
     ///
-    /// A note that a file is written, or that old messages are gone, outlives a kill as soon as it
+    /// A note that a file is written, that a turn runs, or that old messages are gone, outlives a kill as soon as it
     /// is in the log file. A power cut may take it back: then the work is done once more.
     pub(super) const fn needs_sync(&self) -> bool {
-        !matches!(self, Self::Projected(_) | Self::Prune { .. })
+        !matches!(
+            self,
+            Self::Projected(_) | Self::Prune { .. } | Self::Tasks(TaskChange::NoteTurn { .. })
+        )
     }
 
     /// About how much memory the change holds while it waits.

@@ -10,7 +10,10 @@ use postroom_actors::{
         task::{NewTask, TaskOutcome, TaskRecord, WaitingTask},
         turn::{SessionRecord, TurnEnd, TurnRecord, TurnStart},
     },
-    ports::{SendFuture, StoreError, turns::TaskStore},
+    ports::{
+        SendFuture, StoreError,
+        turns::{TaskStore, TurnNote},
+    },
 };
 
 use super::{SqliteStore, changes::Change, task_queries, tasks::TaskChange};
@@ -45,6 +48,10 @@ impl TaskStore for SqliteStore {
 
     fn end_turn(&self, end: TurnEnd) -> SendFuture<Result<(), StoreError>> {
         self.change_tasks(TaskChange::EndTurn(Box::new(end)), drop)
+    }
+
+    fn note_turn(&self, turn: TurnId, note: TurnNote) -> SendFuture<Result<(), StoreError>> {
+        self.change_tasks(TaskChange::NoteTurn { turn, note }, drop)
     }
 
     fn end_task(

@@ -10,7 +10,7 @@ use postroom_actors::{
         task::{Answer, NewTask, TaskOutcome, TaskState},
         turn::{AfterTurn, Failure, TurnEnd, TurnStart},
     },
-    ports::StoreError,
+    ports::{StoreError, turns::TurnNote},
 };
 use rusqlite::{Connection, Result, params};
 
@@ -32,6 +32,10 @@ pub(super) enum TaskChange {
         turn: TurnId,
         cli_session: String,
     },
+    NoteTurn {
+        turn: TurnId,
+        note: TurnNote,
+    },
     EndTurn(Box<TurnEnd>),
     /// Answers whether the task was open.
     End {
@@ -52,7 +56,7 @@ impl TaskChange {
             Self::NoteCliSession { cli_session, .. } => cli_session.len(),
             Self::EndTurn(end) => end.tasks.iter().map(|(_task, after)| bytes_of(after)).sum(),
             Self::End { outcome, .. } => outcome_bytes(outcome),
-            Self::Forget(_) => 0,
+            Self::NoteTurn { .. } | Self::Forget(_) => 0,
         }
     }
 }
@@ -88,6 +92,9 @@ pub(super) fn apply(
         TaskChange::BeginTurn(turn) => turns::begin(connection, ledger, turn),
         TaskChange::NoteCliSession { turn, cli_session } => {
             turns::note_cli_session(connection, *turn, cli_session, now).map(|()| Ok(0))
+        }
+        TaskChange::NoteTurn { turn, note } => {
+            turns::note(connection, *turn, *note).map(|()| Ok(0))
         }
         TaskChange::EndTurn(turn) => turns::end(connection, turn).map(|()| Ok(0)),
         TaskChange::End { task, outcome, at } => {

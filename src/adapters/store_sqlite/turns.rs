@@ -10,7 +10,7 @@ use postroom_actors::{
         task::TaskState,
         turn::{AfterTurn, FailureCode, TurnEnd, TurnStart, TurnState},
     },
-    ports::StoreError,
+    ports::{StoreError, turns::TurnNote},
 };
 use rusqlite::{Connection, OptionalExtension, Result, params};
 
@@ -94,6 +94,19 @@ pub(super) fn note_cli_session(
                                        updated_ms = excluded.updated_ms",
         )?
         .execute(params![turn.as_bytes(), cli_session, millis(now)])?;
+    Ok(())
+}
+
+pub(super) fn note(connection: &Connection, turn: TurnId, note: TurnNote) -> Result<()> {
+    let id = turn.as_uuid();
+    match note {
+        TurnNote::Running => connection
+            .prepare_cached("UPDATE turn SET state = ?2 WHERE id = ?1 AND ended_ms IS NULL")?
+            .execute(params![id.as_bytes(), turn_state_text(TurnState::Running)])?,
+        TurnNote::Callback => connection
+            .prepare_cached("UPDATE turn SET callbacks = callbacks + 1 WHERE id = ?1")?
+            .execute(params![id.as_bytes()])?,
+    };
     Ok(())
 }
 

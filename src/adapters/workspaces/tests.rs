@@ -56,6 +56,7 @@ impl Home {
         self.workspaces
             .make_workspace(id(agent), hired, day(21))
             .await
+            .map(|made| made.is_new)
     }
 
     async fn adopted(&self) -> Vec<(String, HiredAgent)> {

@@ -183,6 +183,13 @@ impl Broker {
         turns.iter().rev().map(state).collect()
     }
 
+    /// Waits until the turns of the agent `coder` are in these states, oldest first.
+    pub async fn until_turn_states(&self, states: &[&str]) {
+        let what = format!("turns that are {states:?}");
+        let look = async || self.turn_states().await;
+        until_async(&what, look, |found| found == states).await;
+    }
+
     /// Waits until a turn of the agent `coder` runs, and returns its id.
     pub async fn until_turn_runs(&self) -> String {
         let look = async || {

@@ -12,7 +12,7 @@ use crate::{
         turn::{Failure, FailureCode, TurnEvent, TurnExit, TurnResult},
     },
     feed::{Feed, TaskEvent},
-    ports::turns::RunningTurn,
+    ports::turns::{RunningTurn, TurnNote},
 };
 
 /// Events of one turn that readers of the turn are shown at most, besides its end.
@@ -120,7 +120,16 @@ impl Watcher {
 
     fn see(&mut self, event: TurnEvent) {
         match &event {
-            TurnEvent::Started { pid } => self.pid.store(*pid, Ordering::Relaxed),
+            TurnEvent::Started { pid } => {
+                self.pid.store(*pid, Ordering::Relaxed);
+                // For whoever looks; nothing depends on it.
+                drop(
+                    self.parts
+                        .shared
+                        .store
+                        .note_turn(self.id, TurnNote::Running),
+                );
+            }
             TurnEvent::Session(id) => self.note_session(id.clone()),
             TurnEvent::Said(piece) => self.say(piece),
             TurnEvent::MessageEnded => self.said.end_message(),

@@ -74,7 +74,7 @@ fn claude_says_tokens_once_and_tells_its_usage_and_what_the_turn_cost() {
 
 #[test]
 fn a_message_that_was_cut_and_came_whole_is_completed_or_said_anew() {
-    let completed = [&delta("one "), &whole("one two") as &str].map(str::to_owned);
+    let completed = [delta("one "), whole("one two")];
     let lines = completed.each_ref().map(String::as_str);
     let (events, _) = read("claude", &lines, &exited(0));
     assert_eq!(events, [said("one "), said("two"), MessageEnded]);
