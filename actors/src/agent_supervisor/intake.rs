@@ -9,7 +9,7 @@ use super::{AgentSupervisor, Closing, QueueError, QueueTask};
 use crate::{
     domain::{
         after_turn::StopReason,
-        agent::QueueMode,
+        agent::{Delivery, QueueMode},
         envelope::Sequence,
         task::{NewTask, WaitingTask},
     },
@@ -49,7 +49,12 @@ impl AgentSupervisor {
             let (agent, why) = (agent(), why.clone());
             return Err(QueueError::Parked { agent, why });
         }
-        let waiting = self.queue.waiting().saturating_add(self.committing);
+        let open = match self.parts.profile.delivery {
+            Delivery::Turn => self.queue.waiting(),
+            // What lies in the inbox unanswered waits too.
+            Delivery::Inbox => self.feeds.len(),
+        };
+        let waiting = open.saturating_add(self.committing);
         if waiting >= self.parts.profile.queue {
             let agent = agent();
             return Err(QueueError::Full { agent, waiting });

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     domain::{
-        agent::Delivery,
+        agent::{Delivery, Permissions},
         ids::{AgentId, MessageId, SessionKey, TurnId},
         task::{NewTask, TaskOutcome},
         turn::Failure,
@@ -141,6 +141,8 @@ pub struct AgentStatus {
     pub problem: Option<String>,
     /// How tasks reach it.
     pub delivery: Delivery,
+    /// What its turns may do.
+    pub permissions: Permissions,
     /// Its command, in one line.
     pub cli: String,
     /// Its folder.

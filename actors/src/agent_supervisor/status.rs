@@ -18,6 +18,7 @@ impl AgentSupervisor {
             state: self.state(),
             problem: self.problem(),
             delivery: profile.delivery,
+            permissions: profile.permissions,
             cli: profile.command.join(" "),
             workspace: profile.workspace.clone(),
             turns,

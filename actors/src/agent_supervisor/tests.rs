@@ -294,6 +294,30 @@ async fn a_session_goes_on_in_the_clis_own_session() {
 }
 
 #[actix_rt::test]
+async fn a_session_that_its_cli_has_lost_begins_anew_and_costs_nobody_an_answer() {
+    let desk = Desk::new();
+    desk.give(task(1, "a")).await;
+    let first = desk.turn().await;
+    first.does(TurnEvent::Session("thread-7".to_owned()));
+    first.ends(done("one"));
+    let feed = desk.give(waited_for(2, "a")).await;
+    let lost = || {
+        exit(TurnResult::Failed(Failure {
+            code: FailureCode::SessionLost,
+            message: "no such thread".to_owned(),
+        }))
+    };
+    let second = desk.turn().await;
+    assert!(matches!(second.order.session, CliSession::Resume(_)));
+    second.ends(lost());
+    let third = desk.turn().await;
+    assert!(matches!(third.order.session, CliSession::New(_)));
+    // One that resumed nothing cannot have lost anything: that is a failure like any other.
+    third.ends(lost());
+    assert_eq!(code(&ended(&feed).await), FailureCode::TurnFailed);
+}
+
+#[actix_rt::test]
 async fn sessions_run_side_by_side_up_to_the_limit_of_the_agent() {
     let two_at_once = AgentProfile {
         concurrency: 2,

@@ -71,6 +71,21 @@ async fn a_response_is_open_until_its_answer_comes_also_after_a_restart() {
 }
 
 #[actix_rt::test]
+async fn what_lies_unanswered_in_the_inbox_fills_the_queue() {
+    let desk = Desk::of(AgentProfile {
+        queue: 2,
+        ..by_inbox()
+    });
+    desk.give(task(1, "a")).await;
+    desk.give(task(2, "b")).await;
+    until_delivered(&desk, 2).await;
+    let refused = desk.queue(task(3, "c")).await.unwrap_err();
+    assert!(matches!(refused, QueueError::Full { .. }), "{refused}");
+    assert!(answer(&desk, 1, "done").await);
+    desk.give(task(3, "c")).await;
+}
+
+#[actix_rt::test]
 async fn an_inbox_that_refuses_is_tried_again() {
     let desk = Desk::of(by_inbox());
     desk.inbox.fail_next(3);
