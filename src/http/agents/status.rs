@@ -28,6 +28,7 @@ pub(in crate::http) async fn of(agent: &Agent) -> AgentStatus {
             state: AgentState::Parked,
             problem: Some(error.to_string()),
             delivery: agent.profile.delivery,
+            permissions: agent.profile.permissions,
             cli: agent.profile.command.join(" "),
             workspace: agent.profile.workspace.clone(),
             turns: Vec::new(),
