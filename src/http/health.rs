@@ -156,10 +156,12 @@ async fn statuses(shared: &SharedState) -> Vec<ActorStatus> {
     let router = shared.router.ask(GetStatus, PROBE_DEADLINE).await;
     let inbox_writer = shared.inbox_writer.ask(GetStatus, PROBE_DEADLINE).await;
     let backend_relay = shared.backend_relay.ask(GetStatus, PROBE_DEADLINE).await;
+    let agent_directory = shared.directory.ask(GetStatus, PROBE_DEADLINE).await;
     let named = [
         (shared.router.name(), router),
         (shared.inbox_writer.name(), inbox_writer),
         (shared.backend_relay.name(), backend_relay),
+        (shared.directory.name(), agent_directory),
     ];
     named
         .into_iter()
