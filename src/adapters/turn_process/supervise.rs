@@ -115,6 +115,8 @@ impl Turn {
         while !watch.is_over {
             let happening = watch.next().await;
             watch.take(happening);
+            // A CLI that prints without end shares its thread with everybody else.
+            task::yield_now().await;
         }
         if watch.is_gone {
             let reaping = task::spawn_blocking(move || runner.reap());
