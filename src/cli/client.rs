@@ -158,6 +158,16 @@ impl Client {
         body: &Value,
     ) -> Result<Events, ClientError> {
         let response = self.send(Method::POST, path, headers, Some(body)).await?;
+        self.events(response).await
+    }
+
+    /// `GET` whose answer is a stream of events.
+    pub(super) async fn follow(&self, path: &str) -> Result<Events, ClientError> {
+        let response = self.send(Method::GET, path, &[], None).await?;
+        self.events(response).await
+    }
+
+    async fn events(&self, response: Response<Incoming>) -> Result<Events, ClientError> {
         if response.status().is_success() {
             return Ok(Events::of(response.into_body(), &self.endpoint));
         }

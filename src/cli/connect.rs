@@ -195,7 +195,7 @@ impl Conversation<'_> {
             let Some(event) = event else {
                 return Err(anyhow::anyhow!("the reply broke off"));
             };
-            match reply::read(&event, id) {
+            match reply::read(&event.data, id) {
                 Piece::Text(text) => self.print(&self.safe(text))?,
                 Piece::Nothing => {}
                 Piece::Failed(message) => return Err(anyhow::anyhow!(message)),

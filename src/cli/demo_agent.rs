@@ -15,7 +15,7 @@ use super::{
 };
 
 /// How long each of its steps takes.
-const STEP: Duration = Duration::from_millis(650);
+const STEP: Duration = Duration::from_millis(500);
 
 /// The longest prompt that is read, in bytes.
 const LONGEST_PROMPT: u64 = 1024 * 1024;
@@ -32,14 +32,7 @@ pub(super) fn run(world: &World, output: &mut dyn Write) -> anyhow::Result<u8> {
     };
     let service = Client::at(variable("POSTROOM_URL")?, variable("POSTROOM_TURN_TOKEN")?)?;
     let agent = variable("POSTROOM_AGENT")?;
-    block_on(work(
-        &service,
-        agent,
-        &prompt,
-        STEP,
-        &mut io::stderr(),
-        output,
-    ))
+    block_on(work(&service, agent, &prompt, STEP, output))
 }
 
 async fn work(
@@ -47,18 +40,22 @@ async fn work(
     agent: &str,
     prompt: &str,
     step: Duration,
-    steps: &mut dyn Write,
     output: &mut dyn Write,
 ) -> anyhow::Result<u8> {
+    let mut say = |text: &str| {
+        writeln!(output, "{text}")?;
+        // It is to be read while the work goes on.
+        output.flush()
+    };
     let words = prompt.split_whitespace().count();
     for text in [
-        format!("reading the prompt: {words} words"),
-        "thinking about it".to_owned(),
+        format!("I read a prompt of {words} words."),
+        "I think about it.".to_owned(),
     ] {
-        writeln!(steps, "{text}")?;
+        say(&text)?;
         tokio::time::sleep(step).await;
     }
-    writeln!(steps, "telling the broker how far it is")?;
+    say("I call back to tell how far I am.")?;
     let report = json!({
         // A label, not the id of what waits: that one is answered below.
         "task_id": "demo-progress",
@@ -69,12 +66,7 @@ async fn work(
     });
     service.post("/agent-reply", Some(&report)).await?;
     tokio::time::sleep(step).await;
-    writeln!(steps, "writing the answer")?;
-    writeln!(
-        output,
-        "Hello! I am a script that stands in for an agent. I read {words} words, worked on them \
-         and called back once."
-    )?;
+    say("Hello! I am a script that stands in for an agent.")?;
     Ok(exit::OK)
 }
 
@@ -90,15 +82,8 @@ mod tests {
         let (endpoint, requests) =
             server(Box::new(|_| json_answer("200 OK", &json!({"ok": true}))));
         let service = Client::at(&endpoint, "turn-token").unwrap();
-        let (mut steps, mut output) = (Vec::new(), Vec::new());
-        let worked = work(
-            &service,
-            "demo",
-            "do it now",
-            Duration::ZERO,
-            &mut steps,
-            &mut output,
-        );
+        let mut output = Vec::new();
+        let worked = work(&service, "demo", "do it now", Duration::ZERO, &mut output);
         assert_eq!(block_on(worked).unwrap(), exit::OK);
         let seen = requests.recv().unwrap();
         assert_eq!(seen.line, "POST /agent-reply HTTP/1.1");
@@ -111,8 +96,14 @@ mod tests {
             (&body["event"], &body["agent"]),
             (&json!("final"), &json!("demo"))
         );
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        assert_eq!(text(steps).lines().count(), 4);
-        assert!(text(output).contains("I read 3 words"));
+        let output = String::from_utf8(output).unwrap();
+        assert!(
+            output.starts_with("I read a prompt of 3 words.\n"),
+            "{output}"
+        );
+        assert!(
+            output.lines().count() == 4 && output.contains("\nHello!"),
+            "{output}"
+        );
     }
 }

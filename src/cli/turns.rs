@@ -20,7 +20,7 @@ pub struct TurnsArgs {
     /// Which agent
     pub agent: String,
     /// How many, newest first
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=500))]
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=200))]
     pub limit: u16,
     /// As one JSON object
     #[arg(long)]

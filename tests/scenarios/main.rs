@@ -11,6 +11,7 @@
 
 mod agents_claude;
 mod agents_codex;
+mod agents_commands;
 mod agents_lifecycle;
 mod agents_long;
 mod agents_queue;

@@ -9,4 +9,5 @@ pub mod processes;
 pub mod raw;
 pub mod real_cli;
 pub mod tools;
+pub mod user_home;
 pub mod wait;

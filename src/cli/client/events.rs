@@ -14,6 +14,15 @@ const IDLE: Duration = Duration::from_secs(90);
 /// The longest line of a stream, in bytes.
 const LONGEST_LINE: usize = 8 * 1024 * 1024;
 
+/// One event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::cli) struct Event {
+    /// What kind it is; empty where that is not told.
+    pub(in crate::cli) name: String,
+    /// What it says.
+    pub(in crate::cli) data: String,
+}
+
 /// A stream of events. Dropping it closes its connection.
 pub(in crate::cli) struct Events {
     body: Incoming,
@@ -30,17 +39,17 @@ impl Events {
         }
     }
 
-    /// The data of the next event; `None` at the end.
+    /// The next event; `None` at the end.
     ///
     /// # Errors
     /// [`ClientError::NoAnswer`] where the stream breaks or falls silent.
     ///
     /// # Cancel safety
     /// Nothing is lost when this is dropped before it is done.
-    pub(in crate::cli) async fn next(&mut self) -> Result<Option<String>, ClientError> {
+    pub(in crate::cli) async fn next(&mut self) -> Result<Option<Event>, ClientError> {
         loop {
-            if let Some(data) = self.lines.complete.pop_front() {
-                return Ok(Some(data));
+            if let Some(event) = self.lines.complete.pop_front() {
+                return Ok(Some(event));
             }
             let frame = match timeout(IDLE, self.body.frame()).await {
                 Ok(None) => return Ok(None),
@@ -70,8 +79,9 @@ impl Events {
 #[derive(Default)]
 struct Lines {
     unfinished: Vec<u8>,
+    name: String,
     data: Option<String>,
-    complete: VecDeque<String>,
+    complete: VecDeque<Event>,
 }
 
 impl Lines {
@@ -90,7 +100,11 @@ impl Lines {
 
     fn line(&mut self, line: &str) {
         if line.is_empty() {
-            self.complete.extend(self.data.take());
+            let name = std::mem::take(&mut self.name);
+            let data = self.data.take();
+            self.complete.extend(data.map(|data| Event { name, data }));
+        } else if let Some(name) = line.strip_prefix("event:") {
+            name.trim().clone_into(&mut self.name);
         } else if let Some(data) = line.strip_prefix("data:") {
             let data = data.strip_prefix(' ').unwrap_or(data);
             match &mut self.data {
@@ -116,8 +130,15 @@ mod tests {
             for piece in stream.as_bytes().chunks(length) {
                 assert!(lines.take(piece));
             }
-            let complete: Vec<_> = lines.complete.into_iter().collect();
-            assert_eq!(complete, ["{\"a\":\"ö\"}", "1\n2", "[DONE]"], "{length}");
+            let complete = lines.complete.iter();
+            let complete: Vec<_> = complete
+                .map(|event| (event.name.as_str(), event.data.as_str()))
+                .collect();
+            assert_eq!(
+                complete,
+                [("", "{\"a\":\"ö\"}"), ("x", "1\n2"), ("", "[DONE]")],
+                "{length}"
+            );
         }
     }
 }

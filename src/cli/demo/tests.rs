@@ -16,21 +16,33 @@ fn the_way_of_a_message_is_told_step_by_step() {
             .concat();
             return format!("200 OK\r\nConnection: close\r\n\r\n{events}");
         }
-        let answer = if request.line.starts_with("GET /agents/demo ") {
-            let turns = [json!({"turn": TURN, "pid": 4711, "since": "2026-11-21T07:05:09Z"})];
-            json!({"id": "demo", "state": "running", "turns": turns})
+        if request.line == format!("GET /turns/{TURN}/events HTTP/1.1") {
+            let events = [
+                ("started", r#"{"pid":4711}"#),
+                ("session", r#"{"cli_session":"s"}"#),
+                ("said", r#"{"text":"reading"}"#),
+                ("said", r#"{"text":"\nwriting\u001b"}"#),
+                ("tool", r#"{"name":"ls"}"#),
+                ("trouble", r#"{"text":"slow"}"#),
+                ("exited", r#"{"state":"done","exit_code":0,"failure":null}"#),
+            ]
+            .map(|(name, data)| format!("event: {name}\nid: 1\ndata: {data}\n\n"))
+            .concat();
+            return format!("200 OK\r\nConnection: close\r\n\r\n{events}");
+        }
+        let answer = if request.line.starts_with("GET /agents/demo/turns") {
+            json!({"turns": [{"id": TURN}]})
         } else {
             assert_eq!(request.line, format!("GET /turns/{TURN} HTTP/1.1"));
-            json!({"id": TURN, "state": "done", "callbacks": 1,
-                "transcript_tail": "reading\nwriting\nhal"})
+            json!({"id": TURN, "callbacks": 1})
         };
         json_answer("200 OK", &answer)
     }));
     let mut output = Vec::new();
     let client = Client::at(&endpoint, "k").unwrap();
     block_on(async {
-        let mut log = Log::new(&mut output, Paint { colours: false });
-        follow(&client, &mut log).await
+        let log = Log::new(&mut output, Paint { colours: false });
+        follow(&client, log).await
     })
     .unwrap();
     let output = String::from_utf8(output).unwrap();
@@ -38,17 +50,22 @@ fn the_way_of_a_message_is_told_step_by_step() {
         .lines()
         .map(|line| line.split_once(" s  ").unwrap().1)
         .collect();
-    assert!(steps[0].starts_with("message sent to `demo`"), "{output}");
+    assert!(steps[0].starts_with("message to `demo`"), "{output}");
     assert!(steps[1].starts_with("accepted in "), "{output}");
+    let callback = "its callback is received and kept";
+    let when = steps.iter().position(|step| *step == callback);
+    assert!(when.is_some_and(|at| (2..8).contains(&at)), "{output}");
+    let others: Vec<_> = steps.iter().filter(|step| **step != callback).collect();
     assert_eq!(
-        steps[2..],
+        others[2..],
         [
-            "turn started (pid 4711)",
-            "agent: reading",
-            "agent: writing",
-            "callback of the agent received (1)",
-            "turn ended: done",
-            "answer: Hello!",
+            &"turn started (pid 4711)",
+            &"agent: reading",
+            &"agent: writing\u{fffd}",
+            &"tool: ls",
+            &"trouble: slow",
+            &"turn ended: done",
+            &"answer, 1 lines: … Hello!",
         ]
     );
 }

@@ -101,26 +101,36 @@ impl Broker {
         body: String,
         headers: &[(&str, &str)],
     ) -> Answer {
-        let client = awc::Client::builder()
-            .timeout(Duration::from_secs(30))
-            .disable_redirects()
-            .no_default_headers()
-            .finish();
-        let method = method.parse().unwrap();
-        let mut request = client.request(method, format!("{}{path}", self.url()));
-        for (name, value) in headers {
-            request = request.insert_header((*name, *value));
-        }
-        let mut response = request.send_body(body).await.unwrap();
-        let text = response.body().limit(64 << 20).await.unwrap();
-        Answer {
-            status: response.status().as_u16(),
-            headers: response
-                .headers()
-                .iter()
-                .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
-                .collect(),
-            text: String::from_utf8(text.to_vec()).unwrap(),
-        }
+        send(self.url(), method, path, body, headers).await
+    }
+}
+
+/// Any request to a service, with just these headers.
+pub async fn send(
+    url: &str,
+    method: &str,
+    path: &str,
+    body: String,
+    headers: &[(&str, &str)],
+) -> Answer {
+    let client = awc::Client::builder()
+        .timeout(Duration::from_secs(30))
+        .disable_redirects()
+        .no_default_headers()
+        .finish();
+    let mut request = client.request(method.parse().unwrap(), format!("{url}{path}"));
+    for (name, value) in headers {
+        request = request.insert_header((*name, *value));
+    }
+    let mut response = request.send_body(body).await.unwrap();
+    let text = response.body().limit(64 << 20).await.unwrap();
+    Answer {
+        status: response.status().as_u16(),
+        headers: response
+            .headers()
+            .iter()
+            .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
+            .collect(),
+        text: String::from_utf8(text.to_vec()).unwrap(),
     }
 }
