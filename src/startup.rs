@@ -130,8 +130,10 @@ async fn run(settings: Settings, mode: Mode, metrics: PrometheusHandle) -> Resul
             .wrap(from_fn(panics::catch))
     });
     // Small answers leave at once: actix-web leaves Nagle's algorithm on. Signals are ours.
+    // Whoever closes its side has gone: its turn or relay may have to end (`on_disconnect`).
     let server = server
         .tcp_nodelay(true)
+        .h1_allow_half_closed(false)
         .backlog(1024)
         .keep_alive(shutdown::KEEP_ALIVE)
         .client_request_timeout(shutdown::HEAD_TIMEOUT)
