@@ -11,7 +11,7 @@ use crate::{
         agent::QueueMode,
         ids::{AgentId, SessionKey},
         task::{NewTask, TaskOrigin, TaskOutcome, TaskState},
-        turn::{CliSession, FailureCode, TurnEvent, TurnResult, TurnState},
+        turn::{CliSession, TurnEvent, TurnResult, TurnState},
     },
     ports::{StoreError, turns::LaunchError},
     testing::{
@@ -23,6 +23,7 @@ use crate::{
 mod inbox;
 mod panics;
 mod recovery;
+mod refusals;
 mod streams;
 
 /// The agent of these tests.

@@ -1,6 +1,7 @@
 //! Answers that are read as they come.
 
 use super::*;
+use crate::domain::turn::TurnExit;
 
 fn streamed(number: u128) -> NewTask {
     NewTask {
