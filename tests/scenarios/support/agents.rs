@@ -45,6 +45,25 @@ impl Stage {
         self.script("gated.sh", &text)
     }
 
+    /// A script that speaks as claude does: keeps its arguments and its prompt, and answers `the
+    /// answer` at a price.
+    pub fn session_script(&self) -> String {
+        let text = format!(
+            "{{ echo \"arguments: $*\"; cat; }} > \"$STAGE/prompts/$POSTROOM_TURN_ID.part\"\n\
+             mv \"$STAGE/prompts/$POSTROOM_TURN_ID.part\" \"$STAGE/prompts/$POSTROOM_TURN_ID.txt\"\n\
+             echo '{{\"type\":\"system\",\"subtype\":\"init\",\"session_id\":\"thread-1\"}}'\n\
+             echo '{{\"type\":\"result\",\"subtype\":\"success\",\"is_error\":false,\"result\":\"the answer\",\
+             \"usage\":{{\"input_tokens\":11,\"output_tokens\":5}}}}'\n"
+        );
+        self.script("session.sh", &text)
+    }
+
+    /// The agent `coder` with [`Self::session_script`].
+    pub fn agent_with_sessions(&self, settings: &str) -> BrokerOptions {
+        let toml = self.agent_toml(&self.session_script(), settings);
+        BrokerOptions::toml(toml.replace("dialect = \"command\"", "dialect = \"claude\""))
+    }
+
     /// Lets gated scripts go on.
     pub fn open(&self) {
         std::fs::write(self.path("open"), "").unwrap();
