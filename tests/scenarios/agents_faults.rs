@@ -118,9 +118,8 @@ async fn many_agents_share_two_places_fairly_and_all_are_served() {
     let mut toml = format!(
         "[agents]\nmax_turns = 2\n[agents.defaults]\ncli = {command:?}\ndialect = \"command\"\nenv = {{ STAGE = {folder:?} }}\n"
     );
-    for number in 0..CROWD {
-        toml.push_str(&format!("[agents.one-{number:02}]\n"));
-    }
+    let tables = (0..CROWD).map(|number| format!("[agents.one-{number:02}]\n"));
+    toml.extend(tables);
     let broker = Broker::start(BrokerOptions::toml(toml)).await;
     let mut asked = Vec::new();
     for number in (0..CROWD * EACH).map(|task| task % CROWD) {

@@ -35,6 +35,7 @@ mod descriptors;
 mod differential;
 mod durability;
 mod full_disk;
+mod gone_clients;
 mod inbox;
 mod models;
 mod openclaw_forms;

@@ -86,8 +86,7 @@ impl EventReader {
             }
             let bytes = tokio::time::timeout(DEADLINE, self.body.next()).await;
             let bytes = bytes.unwrap_or_else(|_| panic!("silence after {:?}", self.text))?;
-            self.text
-                .push_str(&String::from_utf8(bytes.to_vec()).unwrap());
+            self.text.push_str(std::str::from_utf8(&bytes).unwrap());
         }
     }
 
