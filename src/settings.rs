@@ -74,6 +74,16 @@ pub struct Settings {
     pub warnings: Vec<String>,
 }
 
+impl Settings {
+    /// Whether anything ends when the client goes away that asked for it (`on_disconnect`).
+    pub fn anything_ends_with_its_client(&self) -> bool {
+        let mut backends = self.backend.iter().chain(self.backends.values());
+        let cancel = OnDisconnect::Cancel;
+        self.agents.any_ends_with_its_client()
+            || backends.any(|backend| backend.on_disconnect == cancel)
+    }
+}
+
 /// Which kind of configuration this is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {

@@ -130,8 +130,11 @@ async fn run(settings: Settings, mode: Mode, metrics: PrometheusHandle) -> Resul
             .wrap(from_fn(panics::catch))
     });
     // Small answers leave at once: actix-web leaves Nagle's algorithm on. Signals are ours.
+    // Whoever closes its side counts as gone where that ends something: otherwise it is read on, and
+    // answered, also where what follows its request is no HTTP.
     let server = server
         .tcp_nodelay(true)
+        .h1_allow_half_closed(!settings.anything_ends_with_its_client())
         .backlog(1024)
         .keep_alive(shutdown::KEEP_ALIVE)
         .client_request_timeout(shutdown::HEAD_TIMEOUT)

@@ -47,7 +47,7 @@ use crate::{
         agent::AgentProfile,
         ids::{MessageId, TurnId},
         restart::RestartIntensity,
-        turn::Failure,
+        turn::{Failure, FailureCode},
         turn_queue::TurnQueue,
     },
     feed::{Feed, TaskEvent, TaskFeeds, TurnFeeds},
@@ -243,6 +243,11 @@ impl Handler<SetRunState> for AgentSupervisor {
             SetRunState::Stop => {
                 self.parts.is_stopped.store(true, Ordering::Relaxed);
                 self.stop_all(StopReason::Interrupted);
+                let failure = Failure {
+                    code: FailureCode::Interrupted,
+                    message: format!("agent `{}` was stopped", self.parts.profile.id),
+                };
+                self.refuse_who_waits(&failure, ctx);
             }
             SetRunState::Start => {
                 self.parts.is_stopped.store(false, Ordering::Relaxed);

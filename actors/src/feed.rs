@@ -89,6 +89,11 @@ impl<E: Clone> Feed<E> {
         self.events().get(index).cloned()
     }
 
+    /// The events that there are now.
+    pub fn so_far(&self) -> Vec<E> {
+        self.events().clone()
+    }
+
     /// How many events there are now.
     pub fn len(&self) -> usize {
         self.0.length.borrow().0

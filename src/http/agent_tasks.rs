@@ -12,7 +12,7 @@ use postroom_actors::{
     agent_supervisor::{CancelTask, QueueTask},
     delivery::DeliveryError,
     domain::{
-        agent::OnDisconnect,
+        agent::{Delivery, OnDisconnect},
         ids::MessageId,
         task::{NewTask, TaskOutcome, TaskRecord, TaskState},
         turn::{Failure, FailureCode},
@@ -58,7 +58,8 @@ pub(super) async fn queue(
         return Err(ApiError::busy());
     };
     let id = task.id;
-    let may_leave = task.is_background;
+    // What lies in an inbox needs nobody who waits.
+    let may_leave = task.is_background || agent.profile.delivery == Delivery::Inbox;
     let (reply, kept) = oneshot::channel();
     agent.supervisor.try_deliver(QueueTask { task, reply })?;
     let mut leaving = Leaving::new(agent, id, may_leave);
@@ -157,8 +158,8 @@ pub(super) fn with_id(mut response: HttpResponse, task: MessageId) -> HttpRespon
 struct Leaving(Option<(Agent, MessageId)>);
 
 impl Leaving {
-    fn new(agent: &Agent, task: MessageId, is_background: bool) -> Self {
-        let cancels = agent.profile.on_disconnect == OnDisconnect::Cancel && !is_background;
+    fn new(agent: &Agent, task: MessageId, may_leave: bool) -> Self {
+        let cancels = agent.profile.on_disconnect == OnDisconnect::Cancel && !may_leave;
         Self(cancels.then(|| (agent.clone(), task)))
     }
 

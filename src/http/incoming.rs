@@ -7,7 +7,6 @@ use bytes::Bytes;
 use postroom_actors::{
     agent_directory::Agent,
     domain::{
-        agent::Delivery,
         agent_request::AgentRequest,
         ids::{AgentId, SessionKey},
         request::{self, HeaderHints, RequestFacts},
@@ -93,7 +92,7 @@ impl<'a> Incoming<'a> {
             caller: self.caller.name().cloned(),
             received_at,
             body: self.body.clone(),
-            is_background: checked.background || agent.profile.delivery == Delivery::Inbox,
+            is_background: checked.background,
             is_streamed: checked.stream,
             is_kept: checked.store,
             traceparent: self.traceparent(),

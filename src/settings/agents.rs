@@ -141,6 +141,13 @@ impl Paths {
 }
 
 impl AgentsSettings {
+    /// Whether the turn of any agent ends when its client goes away.
+    pub fn any_ends_with_its_client(&self) -> bool {
+        std::iter::once(&self.defaults)
+            .chain(self.named.values())
+            .any(|agent| agent.on_disconnect == OnDisconnect::Cancel)
+    }
+
     /// The settings of an agent: its own, or those of agents that have none.
     pub fn of(&self, id: &AgentId) -> &AgentSettings {
         self.named.get(id).unwrap_or(&self.defaults)

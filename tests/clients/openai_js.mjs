@@ -1,8 +1,9 @@
 // OpenAI's JavaScript SDK against a broker.
 //
-// node openai_js.mjs --tools DIR --url http://127.0.0.1:PORT --key KEY [--text TEXT] [--predecessor] SECTION…
+// node openai_js.mjs --tools DIR --url http://127.0.0.1:PORT --key KEY [--text TEXT] [--predecessor] [--agent NAME] SECTION…
 //
-// Sections: chat stream models errors, or all. `--text` is the text that answers must have (default: empty).
+// Sections: chat stream models errors, or all of these. `--text` is the text that answers must have (default: empty).
+// With `--agent NAME` also `agent`: that agent answers `--text`, and never where it is asked to wait.
 
 import assert from "node:assert/strict";
 import { createRequire } from "node:module";
@@ -18,6 +19,7 @@ const { values: given, positionals } = parseArgs({
     key: { type: "string" },
     text: { type: "string", default: "" },
     predecessor: { type: "boolean", default: false },
+    agent: { type: "string" },
   },
 });
 
@@ -83,8 +85,70 @@ async function errors() {
   if (!given.predecessor) await expectError(sdk.NotFoundError, 404, () => client.post("/no-such-resource", { body: {} }));
 }
 
-const sections = { chat, stream, models, errors };
-const wanted = positionals.length === 1 && positionals[0] === "all" ? Object.keys(sections) : positionals;
+async function untilEnded(id) {
+  for (let look = 0; look < 400; look += 1) {
+    const response = await client.responses.retrieve(id);
+    if (!["queued", "in_progress"].includes(response.status)) return response;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  throw new Error(`${id} never ended`);
+}
+
+async function agentChats() {
+  const chat = { model: given.agent, messages: messages("Is the crane free?") };
+  const answer = await client.chat.completions.create(chat);
+  assert.equal(answer.choices[0].message.content, given.text);
+  assert.equal(answer.model, given.agent);
+  const runner = client.chat.completions.stream(chat);
+  assert.equal(await runner.finalContent(), given.text);
+}
+
+async function agentResponds() {
+  const ask = { model: given.agent, input: "Until when?", metadata: { crane: "7" } };
+  const answer = await client.responses.create(ask);
+  assert.equal(answer.output_text, given.text);
+  assert.equal(answer.status, "completed");
+  assert.deepEqual(answer.metadata, { crane: "7" });
+  const next = await client.responses.create({ ...ask, previous_response_id: answer.id });
+  assert.equal(next.previous_response_id, answer.id);
+  const runner = client.responses.stream(ask);
+  const kinds = [];
+  for await (const event of runner) kinds.push(event.type);
+  assert.equal(kinds[0], "response.created");
+  assert.equal(kinds.at(-1), "response.completed");
+  assert.equal((await runner.finalResponse()).output_text, given.text);
+  const items = [];
+  for await (const item of client.responses.inputItems.list(answer.id)) items.push(item);
+  assert.equal(items[0].content[0].text, "Until when?");
+}
+
+async function agentWorksInTheBackground() {
+  const ask = { model: given.agent, input: "Until when?", background: true };
+  const queued = await client.responses.create(ask);
+  assert.equal(queued.status, "queued");
+  assert.equal((await untilEnded(queued.id)).output_text, given.text);
+  const again = [];
+  const events = await client.responses.retrieve(queued.id, { stream: true, starting_after: 2 });
+  for await (const event of events) again.push(event.sequence_number);
+  assert.equal(again[0], 3);
+  const endless = await client.responses.create({ ...ask, input: "Please wait." });
+  assert.equal((await client.responses.cancel(endless.id)).status, "cancelled");
+  assert.equal((await client.responses.retrieve(endless.id)).status, "cancelled");
+  await client.responses.delete(endless.id);
+  await expectError(sdk.NotFoundError, 404, () => client.responses.retrieve(endless.id));
+}
+
+async function agent() {
+  await agentChats();
+  await agentResponds();
+  await agentWorksInTheBackground();
+  await expectError(sdk.NotFoundError, 404, () => client.responses.create({ model: "openclaw/nobody", input: "Hello?" }));
+  await expectError(sdk.BadRequestError, 400, () => client.responses.create({ model: given.agent, input: " " }));
+}
+
+const ordinary = { chat, stream, models, errors };
+const sections = given.agent ? { ...ordinary, agent } : ordinary;
+const wanted = positionals.length === 1 && positionals[0] === "all" ? Object.keys(ordinary) : positionals;
 assert.ok(wanted.length > 0 && wanted.every((name) => name in sections), `sections: ${Object.keys(sections).join(" ")}`);
 for (const name of wanted) {
   try {

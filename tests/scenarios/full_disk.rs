@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use crate::support::{
     broker::{Broker, BrokerOptions},
     client::chat,
+    small_disk::SmallDisk,
 };
 
 /// Asks again and again until a chat is answered with this status.
@@ -89,53 +90,4 @@ async fn a_commit_that_fails_is_never_answered_as_kept() {
     let options = BrokerOptions::default();
     let broker = Broker::start_in(broker.kill(), options).await;
     broker.until_items(kept).await;
-}
-
-/// A small disk of its own, mounted for one test (needs root).
-struct SmallDisk {
-    folder: tempfile::TempDir,
-}
-
-impl SmallDisk {
-    fn new() -> Self {
-        let disk = Self {
-            folder: tempfile::tempdir().unwrap(),
-        };
-        let mount = disk.folder.path().display().to_string();
-        run("mount", &["-t", "tmpfs", "-o", "size=24m", "tmpfs", &mount]);
-        disk
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.folder.path().join(name).display().to_string()
-    }
-
-    fn fill(&self) {
-        let filler = std::fs::File::create(self.path("filler")).unwrap();
-        let chunk = vec![0_u8; 1 << 16];
-        let mut filler = std::io::BufWriter::new(filler);
-        while std::io::Write::write_all(&mut filler, &chunk).is_ok() {}
-    }
-
-    fn free(&self) {
-        std::fs::remove_file(self.path("filler")).unwrap();
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        run("umount", &["-l", &self.folder.path().display().to_string()]);
-    }
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "tests set up a disk of their own"
-)]
-fn run(program: &str, args: &[&str]) {
-    let output = std::process::Command::new(program)
-        .args(args)
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{program} {args:?}: {output:?}");
 }

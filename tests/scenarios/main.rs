@@ -9,13 +9,21 @@
     reason = "a test that fails says so by a panic"
 )]
 
+mod agents_chat;
 mod agents_claude;
 mod agents_codex;
 mod agents_commands;
+mod agents_faults;
+mod agents_hiring;
+mod agents_inbox;
 mod agents_lifecycle;
 mod agents_long;
 mod agents_queue;
 mod agents_real;
+mod agents_response_bodies;
+mod agents_response_streams;
+mod agents_responses;
+mod agents_secrets;
 mod auth;
 mod bad_input;
 mod catalogue;
@@ -28,6 +36,7 @@ mod descriptors;
 mod differential;
 mod durability;
 mod full_disk;
+mod gone_clients;
 mod inbox;
 mod models;
 mod openclaw_forms;

@@ -7,6 +7,7 @@ use super::{AgentSupervisor, CancelTask};
 use crate::{
     domain::{
         after_turn::StopReason,
+        agent::Delivery,
         ids::MessageId,
         task::TaskOutcome,
         turn::{Failure, FailureCode},
@@ -61,6 +62,22 @@ impl AgentSupervisor {
         if let Some(feed) = self.feeds.remove(&task) {
             feed.publish(TaskEvent::Ended(outcome));
             feed.close();
+        }
+    }
+
+    /// Nothing is begun for a while: whoever waits on an open connection is told so, and what nobody
+    /// waits for keeps its place. Files for an inbox are waited for by nobody.
+    pub(super) fn refuse_who_waits(&mut self, failure: &Failure, ctx: &mut Context<Self>) {
+        if self.parts.profile.delivery == Delivery::Inbox {
+            return;
+        }
+        for task in self.queue.remove_all() {
+            if task.is_background {
+                self.queue.push(task);
+            } else {
+                let (reply, _nobody) = oneshot::channel();
+                self.end_task(task.id, TaskOutcome::Failed(failure.clone()), reply, ctx);
+            }
         }
     }
 

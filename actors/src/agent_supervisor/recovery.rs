@@ -95,7 +95,8 @@ async fn try_to_recover(parts: &SupervisorParts) -> Result<Found, StoreError> {
 fn after(task: &WaitingTask, parts: &SupervisorParts) -> AfterTurn {
     let facts = TaskFacts {
         origin: TaskOrigin::Response,
-        is_background: task.is_background,
+        // Nobody waits for what is delivered as a file.
+        is_background: task.is_background || parts.profile.delivery == Delivery::Inbox,
         is_streamed: false,
         attempts: task.attempts,
         max_attempts: parts.profile.max_attempts,

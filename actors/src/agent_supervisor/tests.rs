@@ -11,7 +11,7 @@ use crate::{
         agent::QueueMode,
         ids::{AgentId, SessionKey},
         task::{NewTask, TaskOrigin, TaskOutcome, TaskState},
-        turn::{CliSession, FailureCode, TurnEvent, TurnResult, TurnState},
+        turn::{CliSession, TurnEvent, TurnResult, TurnState},
     },
     ports::{StoreError, turns::LaunchError},
     testing::{
@@ -21,7 +21,10 @@ use crate::{
 };
 
 mod inbox;
+mod panics;
 mod recovery;
+mod refusals;
+mod streams;
 
 /// The agent of these tests.
 fn alice() -> AgentId {
@@ -370,37 +373,6 @@ async fn a_queue_has_an_end() {
         matches!(refused, QueueError::Full { waiting: 2, .. }),
         "{refused}"
     );
-}
-
-#[actix_rt::test]
-async fn a_streamed_task_hears_what_is_said_as_it_is_said() {
-    let desk = Desk::new();
-    let streamed = NewTask {
-        is_streamed: true,
-        ..task(1, "a")
-    };
-    let feed = desk.give(streamed).await;
-    let turn = desk.turn().await;
-    for event in [
-        TurnEvent::Said("Looking".into()),
-        TurnEvent::MessageEnded,
-        TurnEvent::Tool("ls".into()),
-        TurnEvent::Said("Found".into()),
-    ] {
-        turn.does(event);
-    }
-    let started = within("its start", feed.event(0)).await;
-    assert_eq!(started, Some(TaskEvent::Started(turn.order.turn)));
-    assert_eq!(
-        within("words", feed.event(1)).await,
-        Some(TaskEvent::Said("Looking".into()))
-    );
-    assert_eq!(
-        within("words", feed.event(2)).await,
-        Some(TaskEvent::Said("\n\nFound".into()))
-    );
-    turn.ends(done("Found"));
-    assert_eq!(text(&ended(&feed).await), "Looking\n\nFound");
 }
 
 #[actix_rt::test]

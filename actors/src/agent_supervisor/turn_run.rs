@@ -25,6 +25,7 @@ use crate::{
         after_turn::{StopReason, after_failed_start, after_turn, turn_state},
         agent::Delivery,
         ids::{MessageId, SessionKey, TurnId},
+        narration::Narration,
         task::WaitingTask,
         turn::{
             AfterTurn, CliSession, Failure, FailureCode, TurnEnd, TurnEvent, TurnExit, TurnResult,
@@ -137,7 +138,7 @@ fn settle(
     report: &mut TurnReport,
 ) -> TurnEnd {
     let now = job.parts.shared.clock.now();
-    let exit = &followed.exit;
+    let (exit, nothing) = (&followed.exit, Narration::default());
     let decide = |task: TurnTask| {
         let after = match &exit.result {
             TurnResult::Failed(failure) if !followed.started => {
@@ -147,7 +148,7 @@ fn settle(
                 task.facts,
                 exit,
                 stopped,
-                &followed.said,
+                followed.said_to(task.waiting.id).unwrap_or(&nothing),
                 followed.signs,
                 now,
             ),

@@ -19,7 +19,7 @@ use crate::{
         ids::{MessageId, SessionKey},
         restart::Decision,
         task::WaitingTask,
-        turn::AfterTurn,
+        turn::{AfterTurn, Failure, FailureCode},
     },
     ports::StoreError,
 };
@@ -197,7 +197,7 @@ impl AgentSupervisor {
         for (task, after) in report.tasks {
             self.task_after_turn(task, after);
         }
-        self.note_start(report.cannot_start);
+        self.note_start(report.cannot_start, ctx);
         if report.failure.is_some() {
             self.last_failure = report.failure;
         }
@@ -230,7 +230,7 @@ impl AgentSupervisor {
     }
 
     /// Parks an agent whose turns fail to start again and again.
-    fn note_start(&mut self, cannot_start: Option<String>) {
+    fn note_start(&mut self, cannot_start: Option<String>, ctx: &mut Context<Self>) {
         let Some(why) = cannot_start else {
             return;
         };
@@ -238,7 +238,12 @@ impl AgentSupervisor {
         if self.start_failures.failed(now) == Decision::Park {
             tracing::error!(agent = %self.parts.profile.id, why, "agent parked");
             metrics::parked(&self.parts.profile.id);
+            let failure = Failure {
+                code: FailureCode::CannotStart,
+                message: why.clone(),
+            };
             self.parked = Some(why);
+            self.refuse_who_waits(&failure, ctx);
         }
     }
 }

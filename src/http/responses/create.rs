@@ -1,13 +1,13 @@
 //! `POST /v1/responses`: to an agent, or to the mailbox.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use actix_web::{HttpResponse, ResponseError, http::StatusCode, web};
 use postroom_actors::{
     agent_directory::Agent,
     domain::{
         agent::Delivery,
-        agent_request::{self, AgentRequest},
+        agent_request,
         completion::MAILBOX_MODEL,
         ids::{AgentId, SessionKey},
         response::{ResponseEvents, ended_response, queued_response},
@@ -23,11 +23,16 @@ use super::{
     stream,
 };
 use crate::http::{
-    SharedState, agent_tasks, chat_completions,
+    SharedState,
+    agent_tasks::{self, TaskReader},
+    chat_completions,
     error::ApiError,
     incoming::{Incoming, routed_agent},
     sse,
 };
+
+/// The longest that a client waits for its request to lie in an agent's inbox.
+const DELIVERY_WAIT: Duration = Duration::from_secs(2);
 
 /// Gives a request to whoever gets it.
 ///
@@ -67,8 +72,8 @@ async fn by_agent(
     let mut reader = agent_tasks::queue(shared, agent, Arc::clone(&task)).await?;
     let is_inbox = agent.profile.delivery == Delivery::Inbox;
     let response = if is_inbox && !checked.background {
-        let content = chat_completions::acknowledgement(shared, &incoming.facts);
-        acknowledged(&task, &checked, content)
+        delivered(&mut reader).await;
+        completed(&task, checked.stream, String::new())
     } else if checked.stream {
         stream::live(&task, reader, None)
     } else if checked.background {
@@ -122,13 +127,15 @@ fn without_model(body: &[u8]) -> Vec<u8> {
     serde_json::to_vec(&fields).unwrap_or_default()
 }
 
-/// It lies in the agent's inbox: nobody waits for what becomes of it.
-fn acknowledged(task: &NewTask, checked: &AgentRequest, content: String) -> HttpResponse {
-    let at_once = NewTask {
-        is_background: false,
-        ..task.clone()
-    };
-    completed(&at_once, checked.stream, content)
+/// Waits a little until it lies in the agent's inbox, which is its end. An inbox that cannot be
+/// written now gets it later: it is kept.
+async fn delivered(reader: &mut TaskReader) {
+    if tokio::time::timeout(DELIVERY_WAIT, reader.outcome())
+        .await
+        .is_err()
+    {
+        tracing::warn!("a response is answered before it lies in the inbox of its agent");
+    }
 }
 
 /// A completed response, whole or as events.

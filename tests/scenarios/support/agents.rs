@@ -45,6 +45,18 @@ impl Stage {
         self.script("gated.sh", &text)
     }
 
+    /// A script that speaks as claude does: keeps its arguments and its prompt, and answers `the
+    /// answer` at a price.
+    pub fn session_script(&self) -> String {
+        self.script("session.sh", SPEAKS_AS_CLAUDE)
+    }
+
+    /// The agent `coder` with [`Self::session_script`].
+    pub fn agent_with_sessions(&self, settings: &str) -> BrokerOptions {
+        let toml = self.agent_toml(&self.session_script(), settings);
+        BrokerOptions::toml(toml.replace("dialect = \"command\"", "dialect = \"claude\""))
+    }
+
     /// Lets gated scripts go on.
     pub fn open(&self) {
         std::fs::write(self.path("open"), "").unwrap();
@@ -100,6 +112,13 @@ impl Stage {
 
 /// First lines of a script: keeps its prompt under the turn's id, whole or not at all.
 pub const KEEP_PROMPT: &str = "cat > \"$STAGE/prompts/$POSTROOM_TURN_ID.part\"\nmv \"$STAGE/prompts/$POSTROOM_TURN_ID.part\" \"$STAGE/prompts/$POSTROOM_TURN_ID.txt\"\n";
+
+/// Keeps its arguments and its prompt, and answers in a session.
+const SPEAKS_AS_CLAUDE: &str = r#"{ echo "arguments: $*"; cat; } > "$STAGE/prompts/$POSTROOM_TURN_ID.part"
+mv "$STAGE/prompts/$POSTROOM_TURN_ID.part" "$STAGE/prompts/$POSTROOM_TURN_ID.txt"
+echo '{"type":"system","subtype":"init","session_id":"thread-1"}'
+echo '{"type":"result","subtype":"success","is_error":false,"result":"the answer","usage":{"input_tokens":11,"output_tokens":5}}'
+"#;
 
 impl Broker {
     /// Asks the agent `coder` in a user's session, and waits for its answer.

@@ -92,3 +92,12 @@ async fn an_inbox_that_refuses_is_tried_again() {
     let feed = desk.give(chat(1)).await;
     assert_eq!(ended(&feed).await, TaskOutcome::Done);
 }
+
+#[actix_rt::test]
+async fn a_response_that_somebody_waits_for_ends_with_nothing_once_it_lies_in_the_inbox() {
+    let desk = Desk::of(by_inbox());
+    let feed = desk.give(waited_for(1, "a")).await;
+    assert_eq!(text(&ended(&feed).await), "");
+    assert_eq!(desk.state(1), TaskState::Answered);
+    assert!(!answer(&desk, 1, "too late").await);
+}

@@ -14,7 +14,7 @@ use crate::{
     domain::{
         inbox_item,
         request::{self, HeaderHints},
-        task::{NewTask, TaskOrigin, TaskOutcome},
+        task::{Answer, NewTask, TaskOrigin, TaskOutcome},
         turn::{AfterTurn, Failure, FailureCode, SessionRecord, TurnEnd, TurnState},
     },
     ports::{InboxError, InboxFile, RenderFile, StoreError},
@@ -64,7 +64,8 @@ fn file(task: &Arc<NewTask>) -> RenderFile {
     }
 }
 
-/// A response stays open until its answer comes by `/agent-reply`; all else is done with delivery.
+/// A background response stays open until its answer comes by `/agent-reply`. All else is done with
+/// delivery; a response that somebody waited for has been answered with nothing.
 fn after(task: &Loaded, has_failed: bool, job: &TurnJob) -> AfterTurn {
     if has_failed {
         let pause = TimeDelta::from_std(STORE_PAUSE).unwrap_or_default();
@@ -73,9 +74,10 @@ fn after(task: &Loaded, has_failed: bool, job: &TurnJob) -> AfterTurn {
             counts: false,
         };
     }
-    match task.record.task.origin {
-        TaskOrigin::Response => AfterTurn::Delivered,
-        TaskOrigin::Chat | TaskOrigin::Message => AfterTurn::Ended(TaskOutcome::Done),
+    match (task.record.task.origin, task.record.task.is_background) {
+        (TaskOrigin::Response, true) => AfterTurn::Delivered,
+        (TaskOrigin::Response, false) => AfterTurn::Ended(TaskOutcome::Answered(Answer::default())),
+        (TaskOrigin::Chat | TaskOrigin::Message, _) => AfterTurn::Ended(TaskOutcome::Done),
     }
 }
 

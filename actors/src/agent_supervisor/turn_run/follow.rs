@@ -8,6 +8,7 @@ use super::{TurnJob, prepare::TurnTask};
 use crate::{
     domain::{
         after_turn::{StopReason, TurnSigns},
+        ids::MessageId,
         narration::Narration,
         turn::{Failure, FailureCode, TurnEvent, TurnExit, TurnResult},
     },
@@ -21,7 +22,8 @@ const MOST_EVENTS: usize = 20_000;
 /// What was seen of a turn.
 pub(super) struct Followed {
     pub(super) exit: TurnExit,
-    pub(super) said: Narration,
+    /// What the readers of its streamed tasks were told, by attempts that were cut off before it too.
+    pub(super) said: Vec<(MessageId, Narration)>,
     pub(super) signs: TurnSigns,
     /// Whether there was a process.
     pub(super) started: bool,
@@ -32,10 +34,16 @@ impl Followed {
     pub(super) fn not_started(exit: TurnExit) -> Self {
         Self {
             exit,
-            said: Narration::default(),
+            said: Vec::new(),
             signs: TurnSigns::default(),
             started: false,
         }
+    }
+
+    /// What the readers of a streamed task were told.
+    pub(super) fn said_to(&self, task: MessageId) -> Option<&Narration> {
+        let found = self.said.iter().find(|(id, _)| *id == task);
+        found.map(|(_, said)| said)
     }
 }
 
@@ -84,13 +92,41 @@ fn broken_off() -> TurnExit {
     }
 }
 
+/// Who reads the answer of one task as it comes.
+struct Reader {
+    task: MessageId,
+    feed: Feed<TaskEvent>,
+    said: Narration,
+}
+
+impl Reader {
+    /// What was told cannot be taken back: where an attempt was cut off after it spoke, this one
+    /// goes on behind it.
+    fn of(task: MessageId, feed: Feed<TaskEvent>) -> Self {
+        let mut said = Narration::default();
+        for event in feed.so_far() {
+            if let TaskEvent::Said(piece) = event {
+                said.say(&piece);
+            }
+        }
+        said.end_message();
+        Self { task, feed, said }
+    }
+
+    fn say(&mut self, piece: &str) {
+        if let Some(shown) = self.said.say(piece) {
+            self.feed.publish(TaskEvent::Said(shown));
+        }
+    }
+}
+
 /// Passes on what a turn does.
 struct Watcher {
-    said: Narration,
+    has_spoken: bool,
     signs: TurnSigns,
     shown: usize,
     turn: Feed<TurnEvent>,
-    readers: Vec<Feed<TaskEvent>>,
+    readers: Vec<Reader>,
     parts: super::SupervisorParts,
     id: crate::domain::ids::TurnId,
     pid: std::sync::Arc<std::sync::atomic::AtomicU32>,
@@ -106,12 +142,13 @@ impl Watcher {
             feed.publish(TaskEvent::Started(job.turn));
         }
         let streamed = tasks.iter().filter(|task| task.facts.is_streamed);
+        let reader = |task: &TurnTask| Some(Reader::of(task.waiting.id, feed_of(task)?));
         Self {
-            said: Narration::default(),
+            has_spoken: false,
             signs: TurnSigns::default(),
             shown: 0,
             turn: turn.clone(),
-            readers: streamed.filter_map(feed_of).collect(),
+            readers: streamed.filter_map(reader).collect(),
             parts: job.parts.clone(),
             id: job.turn,
             pid: std::sync::Arc::clone(&job.pid),
@@ -132,7 +169,11 @@ impl Watcher {
             }
             TurnEvent::Session(id) => self.note_session(id.clone()),
             TurnEvent::Said(piece) => self.say(piece),
-            TurnEvent::MessageEnded => self.said.end_message(),
+            TurnEvent::MessageEnded => {
+                for reader in &mut self.readers {
+                    reader.said.end_message();
+                }
+            }
             TurnEvent::Tool(_) => self.signs.worked = true,
             TurnEvent::Trouble(_) => self.signs.had_trouble = true,
             TurnEvent::Exited(_) => {}
@@ -145,10 +186,9 @@ impl Watcher {
 
     fn say(&mut self, piece: &str) {
         self.signs.worked = true;
-        if let Some(shown) = self.said.say(piece) {
-            for reader in &self.readers {
-                reader.publish(TaskEvent::Said(shown.clone()));
-            }
+        self.has_spoken |= !piece.is_empty();
+        for reader in &mut self.readers {
+            reader.say(piece);
         }
     }
 
@@ -171,14 +211,15 @@ impl Watcher {
     /// A CLI that tells its answer only at the end has said it then.
     fn ended(mut self, exit: TurnExit) -> Followed {
         if let TurnResult::Done(text) = &exit.result
-            && self.said.is_empty()
+            && !self.has_spoken
         {
             let text = text.clone();
             self.say(&text);
         }
+        let readers = self.readers.into_iter();
         Followed {
             exit,
-            said: self.said,
+            said: readers.map(|reader| (reader.task, reader.said)).collect(),
             signs: self.signs,
             started: true,
         }
