@@ -43,6 +43,9 @@ const TICK: Duration = Duration::from_secs(1);
 /// The same where the kernel has no way to wait for a process by a file.
 const TICK_WITHOUT_PIDFD: Duration = Duration::from_millis(20);
 
+/// The longest grace of a turn whose broker has died: the next start of the broker waits for its end.
+const ABANDONED_GRACE: Duration = Duration::from_secs(2);
+
 /// Runs the turn that the broker describes on standard input.
 pub fn run() -> ExitCode {
     match run_turn() {
@@ -174,13 +177,19 @@ impl Turn {
     /// Does what the broker says; that it has died says "stop".
     fn heed(&mut self) {
         match self.link.wish() {
-            Wish::Stop if self.kill_at.is_none() => {
-                self.signal(self.stop_signal);
-                self.kill_at = Some(after(self.grace));
-            }
+            Wish::Stop => self.ask_to_end(self.grace),
+            Wish::Abandon => self.ask_to_end(self.grace.min(ABANDONED_GRACE)),
             Wish::Kill => self.kill_at = Some(Instant::now()),
-            Wish::Stop => {}
         }
+    }
+
+    /// Once; a later wish may make it end earlier.
+    fn ask_to_end(&mut self, grace: Duration) {
+        if self.kill_at.is_none() {
+            self.signal(self.stop_signal);
+        }
+        let kill_at = after(grace);
+        self.kill_at = Some(self.kill_at.map_or(kill_at, |before| before.min(kill_at)));
     }
 
     fn kill_when_due(&self) {

@@ -15,6 +15,8 @@ use crate::adapters::turn_process::protocol::{KILL, Order, Report, STOP};
 pub(super) enum Wish {
     /// Ask it to end, and end it after its grace.
     Stop,
+    /// Nothing any more: the broker has died, and nobody will hear of the turn's end.
+    Abandon,
     /// End it now.
     Kill,
 }
@@ -70,7 +72,7 @@ impl BrokerLink {
         match self.socket.read(&mut said) {
             Ok(0) | Err(_) => {
                 self.is_broker_gone = true;
-                Wish::Stop
+                Wish::Abandon
             }
             Ok(_) if said.starts_with(KILL) || said.ends_with(KILL) => Wish::Kill,
             Ok(_) => Wish::Stop,
@@ -88,10 +90,10 @@ mod tests {
     }
 
     #[test]
-    fn a_broker_that_dies_says_stop_once() {
+    fn a_broker_that_dies_is_noticed_once() {
         let (mut link, broker) = link();
         drop(broker);
-        assert_eq!(link.wish(), Wish::Stop);
+        assert_eq!(link.wish(), Wish::Abandon);
         assert!(link.file().is_none());
         link.report(&Report::Gone { killed: 0 });
     }

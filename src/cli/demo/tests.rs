@@ -1,43 +1,47 @@
 //! The steps that the demo tells.
 
 use super::*;
-use crate::cli::client::tests::{json_answer, server};
+use crate::cli::client::tests::{Seen, json_answer, server};
+
+const TURN: &str = "0190a0b0-0000-7000-8000-000000000001";
+
+/// What a service answers whose turn does all that a turn can do.
+fn told(request: &Seen) -> String {
+    if request.line.starts_with("POST /v1/chat/completions") {
+        let events = [
+            r#"{"choices":[{"delta":{"content":"Hello!\n"}}]}"#,
+            "[DONE]",
+        ]
+        .map(|event| format!("data: {event}\n\n"))
+        .concat();
+        return format!("200 OK\r\nConnection: close\r\n\r\n{events}");
+    }
+    if request.line == format!("GET /turns/{TURN}/events HTTP/1.1") {
+        let events = [
+            ("started", r#"{"pid":4711}"#),
+            ("session", r#"{"cli_session":"s"}"#),
+            ("said", r#"{"text":"reading"}"#),
+            ("said", r#"{"text":"\nwriting\u001b"}"#),
+            ("tool", r#"{"name":"ls"}"#),
+            ("trouble", r#"{"text":"slow"}"#),
+            ("exited", r#"{"state":"done","exit_code":0,"failure":null}"#),
+        ]
+        .map(|(name, data)| format!("event: {name}\nid: 1\ndata: {data}\n\n"))
+        .concat();
+        return format!("200 OK\r\nConnection: close\r\n\r\n{events}");
+    }
+    let answer = if request.line.starts_with("GET /agents/demo/turns") {
+        json!({"turns": [{"id": TURN}]})
+    } else {
+        assert_eq!(request.line, format!("GET /turns/{TURN} HTTP/1.1"));
+        json!({"id": TURN, "callbacks": 1})
+    };
+    json_answer("200 OK", &answer)
+}
 
 #[test]
 fn the_way_of_a_message_is_told_step_by_step() {
-    const TURN: &str = "0190a0b0-0000-7000-8000-000000000001";
-    let (endpoint, _requests) = server(Box::new(|request| {
-        if request.line.starts_with("POST /v1/chat/completions") {
-            let events = [
-                r#"{"choices":[{"delta":{"content":"Hello!\n"}}]}"#,
-                "[DONE]",
-            ]
-            .map(|event| format!("data: {event}\n\n"))
-            .concat();
-            return format!("200 OK\r\nConnection: close\r\n\r\n{events}");
-        }
-        if request.line == format!("GET /turns/{TURN}/events HTTP/1.1") {
-            let events = [
-                ("started", r#"{"pid":4711}"#),
-                ("session", r#"{"cli_session":"s"}"#),
-                ("said", r#"{"text":"reading"}"#),
-                ("said", r#"{"text":"\nwriting\u001b"}"#),
-                ("tool", r#"{"name":"ls"}"#),
-                ("trouble", r#"{"text":"slow"}"#),
-                ("exited", r#"{"state":"done","exit_code":0,"failure":null}"#),
-            ]
-            .map(|(name, data)| format!("event: {name}\nid: 1\ndata: {data}\n\n"))
-            .concat();
-            return format!("200 OK\r\nConnection: close\r\n\r\n{events}");
-        }
-        let answer = if request.line.starts_with("GET /agents/demo/turns") {
-            json!({"turns": [{"id": TURN}]})
-        } else {
-            assert_eq!(request.line, format!("GET /turns/{TURN} HTTP/1.1"));
-            json!({"id": TURN, "callbacks": 1})
-        };
-        json_answer("200 OK", &answer)
-    }));
+    let (endpoint, _requests) = server(Box::new(told));
     let mut output = Vec::new();
     let client = Client::at(&endpoint, "k").unwrap();
     block_on(async {
