@@ -198,8 +198,8 @@ async fn one(source: &Source, wire: &mut Wire, times: &mut Times) -> Result<()> 
 
 /// The two times in an answer.
 fn told(answer: &[u8]) -> Option<(u64, u64)> {
-    let begin = answer.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
-    let answer: Value = serde_json::from_slice(answer.get(begin..)?).ok()?;
+    let head = answer.windows(4).position(|four| four == b"\r\n\r\n")?;
+    let answer: Value = serde_json::from_slice(answer.get(head + 4..)?).ok()?;
     let text = answer.pointer("/choices/0/message/content")?.as_str()?;
     let (began, ended) = text.trim().split_once('\n')?;
     Some((began.parse().ok()?, ended.parse().ok()?))
@@ -228,12 +228,12 @@ async fn hold(server: &Server) -> Result<Vec<Wire>> {
         crate::bodies::KEY
     );
     let body = vec![b' '; HELD_BYTES - 1];
-    let mut held = Vec::new();
+    let mut wires = Vec::new();
     for _ in 0..HELD {
         let mut wire = Wire::connect(loopback(server.port)).await?;
         wire.send(head.as_bytes()).await?;
         wire.send(&body).await?;
-        held.push(wire);
+        wires.push(wire);
     }
     let wanted = count(HELD) * count(HELD_BYTES / 1024 / 1024) * 0.9;
     let begin = Instant::now();
@@ -244,7 +244,7 @@ async fn hold(server: &Server) -> Result<Vec<Wire>> {
         );
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    Ok(held)
+    Ok(wires)
 }
 
 fn values(mut times: Times, elapsed: Duration, peak_mb: f64) -> Vec<(Metric, f64)> {
