@@ -125,6 +125,8 @@ pub struct AgentSupervisor {
     /// Tasks whose end outside of a turn is on its way to the disk.
     ending: usize,
     is_waiting_for_slot: bool,
+    /// Turns are begun once what has come in by now is in the queue.
+    is_about_to_schedule: bool,
     is_recovered: bool,
     start_failures: RestartIntensity,
     parked: Option<String>,
@@ -146,6 +148,7 @@ impl AgentSupervisor {
             committing: 0,
             ending: 0,
             is_waiting_for_slot: false,
+            is_about_to_schedule: false,
             is_recovered: false,
             start_failures: RestartIntensity::default(),
             parked: None,

@@ -125,7 +125,11 @@ pub(crate) struct Template {
 }
 
 impl Template {
-    fn new(body: &str) -> Result<Self> {
+    /// A request with this body.
+    ///
+    /// # Errors
+    /// The body has no mark.
+    pub(crate) fn new(body: &str) -> Result<Self> {
         let mut text = String::from("POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\n");
         write!(
             text,

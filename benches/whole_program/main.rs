@@ -17,6 +17,7 @@ mod server;
 mod stream;
 mod targets;
 mod tools;
+mod turns;
 
 use std::fs;
 use std::io::{self, Read as _};
@@ -41,6 +42,13 @@ const QUIET_LOAD: f64 = 0.5;
 const HEALTHY_CREATE_US: f64 = 200.0;
 
 fn main() -> Result<ExitCode> {
+    // Before anything else: a turn's time begins here.
+    if std::env::args_os()
+        .nth(1)
+        .is_some_and(|verb| verb == turns::PROGRAM)
+    {
+        return turns::program().map(|()| ExitCode::SUCCESS);
+    }
     let options = Options::parse();
     match &options.child {
         Some(child) => serve_as_child(child),

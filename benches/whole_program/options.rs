@@ -81,6 +81,8 @@ pub(crate) enum Part {
     Sustained,
     /// Relay to a backend, and streams.
     Relay,
+    /// Turns of an agent.
+    Turns,
 }
 
 /// Which round stands for a cell.

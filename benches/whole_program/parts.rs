@@ -76,6 +76,9 @@ impl Run<'_> {
         if self.options.runs(Part::Relay) {
             self.relay().await?;
         }
+        if self.options.runs(Part::Turns) {
+            self.turns().await;
+        }
         Ok(())
     }
 
@@ -234,12 +237,16 @@ impl Run<'_> {
             Ok(values) => (values, None),
             Err(error) => (Vec::new(), Some(format!("{error:#}"))),
         };
-        let cell = Cell {
+        self.finished(Cell {
             place: task.place,
             round,
             values,
             problem,
-        };
+        });
+    }
+
+    /// Tells of a cell and keeps it.
+    pub(crate) fn finished(&mut self, cell: Cell) {
         say(&crate::report::cell_line(&cell));
         self.results.cells.push(cell);
     }

@@ -21,6 +21,16 @@ const COLUMNS: [(Metric, &str); 6] = [
 ];
 const START_COLUMNS: [(Metric, &str); 2] =
     [(Metric::StartMs, "start ms"), (Metric::IdleMb, "idle MB")];
+const TURN_COLUMNS: [(Metric, &str); 8] = [
+    (Metric::Rps, "turns/s"),
+    (Metric::P50Ms, "p50 ms"),
+    (Metric::P99Ms, "p99 ms"),
+    (Metric::ToStartMs, "to start ms"),
+    (Metric::ToAnswerMs, "to answer ms"),
+    (Metric::ByHandMs, "by hand ms"),
+    (Metric::OverheadMs, "overhead ms"),
+    (Metric::PeakMb, "peak MB"),
+];
 const STREAM_COLUMNS: [(Metric, &str); 2] = [
     (Metric::FirstByteMs, "1st byte ms"),
     (Metric::EventDelayP99Ms, "delay p99 ms"),
@@ -44,6 +54,7 @@ pub(crate) fn cell_line(cell: &Cell) -> String {
         .iter()
         .chain(&START_COLUMNS[1..])
         .chain(&STREAM_COLUMNS)
+        .chain(&TURN_COLUMNS[3..7])
     {
         let value = cell.values.iter().find(|(kind, _)| kind == metric);
         if let Some((_, value)) = value {
@@ -78,6 +89,7 @@ fn one_table(results: &Results, table: Place, pick: Pick) -> String {
     let columns = match table.part {
         "start" => &START_COLUMNS[..],
         "stream" => &STREAM_COLUMNS[..],
+        "turn" => &TURN_COLUMNS[..],
         _ => &COLUMNS[..],
     };
     let title = format!("{} {} c={}", table.part, table.body, table.clients);

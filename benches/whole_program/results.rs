@@ -28,6 +28,14 @@ pub(crate) enum Metric {
     FirstByteMs,
     /// 99th percentile of the time from backend to client, event by event. Unit: ms.
     EventDelayP99Ms,
+    /// From the request to the first instruction of the turn's program, median. Unit: ms.
+    ToStartMs,
+    /// From the last output of the turn's program to the answer, median. Unit: ms.
+    ToAnswerMs,
+    /// The turn's program run by hand, median. Unit: ms.
+    ByHandMs,
+    /// Median latency of a turn without [`Self::ByHandMs`]. Unit: ms.
+    OverheadMs,
     /// Requests in the cell.
     Requests,
 }
@@ -41,11 +49,11 @@ impl Metric {
 /// Which cell of the tables a measurement belongs to.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize)]
 pub(crate) struct Place {
-    /// `start`, `accept`, `sustained`, `batches`, `relay` or `stream`.
+    /// `start`, `accept`, `sustained`, `batches`, `relay`, `stream` or `turn`.
     pub(crate) part: &'static str,
     /// What was measured, as tables name it.
     pub(crate) subject: &'static str,
-    /// `small`, `big` or empty.
+    /// `small`, `big`, `stream`, `tiny` or `held`.
     pub(crate) body: &'static str,
     /// Clients at once.
     pub(crate) clients: u32,

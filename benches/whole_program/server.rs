@@ -16,6 +16,7 @@ use crate::bodies::KEY;
 use crate::http1::{Wire, loopback};
 use crate::load::{Source, exchange};
 use crate::tools::Tools;
+use crate::turns::{AGENT, PROGRAM, TURNS_AT_ONCE};
 
 const START_LIMIT: Duration = Duration::from_secs(30);
 const BACKEND_KEY: &str = "backend-key";
@@ -64,6 +65,8 @@ pub(crate) struct Setup {
     pub(crate) backend: Option<u16>,
     /// Postroom only: its own form of config, with a batch window of 20 ms.
     pub(crate) batches: bool,
+    /// Postroom only: an agent whose turns run this benchmark.
+    pub(crate) turns: bool,
 }
 
 /// A process group that ends with this value.
@@ -97,6 +100,7 @@ impl Server {
                 command
             }
             Subject::Postroom if tools.postroom.is_none() => limit(tools, port, folder, false),
+            Subject::Postroom if setup.turns => postroom_turns(tools, port, folder)?,
             Subject::Postroom if setup.batches => postroom_toml(tools, port, folder)?,
             Subject::Postroom => mailbox(tools.postroom.as_deref(), port, folder, setup.backend)?,
             Subject::Limit => limit(tools, port, folder, false),
@@ -243,16 +247,30 @@ fn mailbox(path: Option<&Path>, port: u16, folder: &Path, backend: Option<u16>) 
 }
 
 fn postroom_toml(tools: &Tools, port: u16, folder: &Path) -> Result<Command> {
-    let file = folder.join("postroom.toml");
     let inbox = folder.join("inbox").display().to_string();
     let store = folder.join(".postroom").display().to_string();
-    fs::write(
-        &file,
-        format!(
-            "[server]\nhost = \"127.0.0.1\"\nport = {port}\nkey = \"{KEY}\"\n\
-             [mailbox]\ninbox = '{inbox}'\nbatch_window = \"20ms\"\n[store]\npath = '{store}'\n"
-        ),
-    )?;
+    let parts = format!(
+        "[mailbox]\ninbox = '{inbox}'\nbatch_window = \"20ms\"\n[store]\npath = '{store}'\n"
+    );
+    configured(tools, port, folder, &parts)
+}
+
+fn postroom_turns(tools: &Tools, port: u16, folder: &Path) -> Result<Command> {
+    let own = tools.own.display();
+    let parts = format!(
+        "[agents]\nmax_turns = {TURNS_AT_ONCE}\n[agents.{AGENT}]\ncli = '\"{own}\" {PROGRAM}'\n\
+         dialect = \"command\"\nconcurrency = {TURNS_AT_ONCE}\n"
+    );
+    let mut command = configured(tools, port, folder, &parts)?;
+    command.arg("--base-dir").arg(folder);
+    Ok(command)
+}
+
+/// Postroom with its own form of config.
+fn configured(tools: &Tools, port: u16, folder: &Path, parts: &str) -> Result<Command> {
+    let file = folder.join("postroom.toml");
+    let head = format!("[server]\nhost = \"127.0.0.1\"\nport = {port}\nkey = \"{KEY}\"\n");
+    fs::write(&file, head + parts)?;
     let mut command = program(tools.postroom.as_deref().context("Postroom is not built")?);
     command
         .env("HOME", folder)

@@ -69,6 +69,7 @@ pub(crate) fn judge(results: &Results, pick: Pick) -> Vec<Target> {
     judge.footprint();
     judge.relay();
     judge.cpu();
+    judge.turns();
     judge.targets
 }
 
@@ -196,6 +197,22 @@ impl Judge<'_> {
             let what = format!("accept {body} c=16, server CPU a request / predecessor's best");
             self.add("T9", what, wanted, false, reached);
         }
+        self.only_told_from(judged);
+    }
+
+    fn turns(&mut self) {
+        let alone = place("turn", "tiny", 1);
+        let overhead = self.value(alone, Metric::OverheadMs);
+        let what = "turn c=1, p50 less the same program by hand, ms";
+        self.add("T10", what.into(), (15.0, 3.0), false, overhead);
+        let to_start = self.value(alone, Metric::ToStartMs);
+        let to_answer = self.value(alone, Metric::ToAnswerMs);
+        let around = to_start
+            .zip(to_answer)
+            .map(|(before, after)| before + after);
+        let judged = self.targets.len();
+        let what = "turn c=1, to the program's start and from its end, ms";
+        self.add("T10", what.into(), (15.0, 3.0), false, around);
         self.only_told_from(judged);
     }
 

@@ -274,7 +274,8 @@ class Gemini:
             if results:
                 ask.results += [json.dumps(result.get("response")) for result in results]
             elif message.get("role", "user") == "user":
-                ask.add_user(words_of(parts))
+                for part in parts:  # the CLI puts user messages that follow each other into one
+                    ask.add_user(words_of(part))
         functions = [function for tool in body.get("tools") or [] for function in tool.get("functionDeclarations") or []]
         ask.tools = {function["name"]: function.get("parametersJsonSchema") or function.get("parameters") or {} for function in functions}
         return ask

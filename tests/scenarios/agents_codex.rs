@@ -54,3 +54,8 @@ async fn a_refusal_of_the_vendor_is_told() -> ClientResult {
 async fn a_tool_can_call_back() -> ClientResult {
     real::a_tool_can_call_back(Codex).await
 }
+
+#[actix_web::test]
+async fn a_lost_session_is_begun_anew() -> ClientResult {
+    real::a_lost_session_is_begun_anew(Codex, "codex/sessions").await
+}

@@ -83,7 +83,15 @@ impl AgentSupervisor {
 
     /// Begins turns after everything that has come in by now is in the queue.
     pub(super) fn schedule_soon(&mut self, ctx: &mut Context<Self>) {
-        self.wake_in(Duration::ZERO, ctx);
+        if std::mem::replace(&mut self.is_about_to_schedule, true) {
+            return;
+        }
+        // No timer: the shortest one takes a millisecond or two.
+        let soon = tokio::task::yield_now().into_actor(self);
+        ctx.spawn(soon.map(|(), actor: &mut Self, ctx| {
+            actor.is_about_to_schedule = false;
+            actor.schedule(ctx);
+        }));
     }
 
     /// Begins as many turns as rules and room allow.

@@ -116,7 +116,9 @@ fn tells_of_lost_session(words: &str) -> bool {
             "no conversation found",
             "no rollout found",
             "no previous sessions",
-            "invalid session",
+            "no saved session found",
+            "no session, task, or name matched",
+            "invalid session identifier",
         ])
 }
 
@@ -213,14 +215,20 @@ mod tests {
         for lost in [
             "Error: Session not found",
             "no rollout found for thread id 7",
+            "thread/resume failed: no rollout found for thread id 7 (code -32600)",
             "No conversation found with session ID: 7",
             "Error resuming session: Invalid session identifier \"7\".",
+            "Error resuming session: No previous sessions found for this project.",
+            "\u{1b}[91m\u{1b}[1mError: \u{1b}[0mSession not found",
+            "No saved session found with title \"7\".",
+            "Package extraction took 63ms\nError: No session, task, or name matched '7'.",
         ] {
             assert_eq!(code(lost), FailureCode::SessionLost, "{lost}");
         }
         for other in [
             "model not found",
             "the session was closed",
+            "Invalid session token",
             "401 unauthorized",
             "",
         ] {

@@ -32,10 +32,10 @@ impl Dialect for Qwen {
         if turn.permissions == Permissions::Bypass {
             arguments.extend(owned(&["--yolo"]));
         }
-        arguments.extend(match turn.session {
-            CliSession::New(id) => owned(&["--session-id", id]),
-            CliSession::Resume(id) => owned(&["--resume", id]),
-        });
+        // It takes no id of our version, and tells the one that it finds itself.
+        if let CliSession::Resume(id) = turn.session {
+            arguments.extend(owned(&["--resume", id]));
+        }
         arguments
     }
 

@@ -72,6 +72,17 @@ impl Broker {
 
     /// Starts a broker in a folder that may hold a store and an inbox already.
     pub async fn start_in(folder: Arc<TempDir>, options: BrokerOptions) -> Self {
+        let started = Self::start_or_die_in(folder, options).await;
+        started.unwrap_or_else(|(ended, log)| {
+            panic!("the broker does not listen ({ended}); it said: {log:#?}")
+        })
+    }
+
+    /// The same with a broker that may die before it listens: how it did, and what it had said.
+    pub async fn start_or_die_in(
+        folder: Arc<TempDir>,
+        options: BrokerOptions,
+    ) -> Result<Self, (ExitStatus, Vec<String>)> {
         let log = Arc::new(Mutex::new(Vec::new()));
         let mut child = command(folder.path(), &options).spawn().unwrap();
         collect_log(&mut child, Arc::clone(&log));
@@ -82,11 +93,11 @@ impl Broker {
             options,
             log,
         };
-        broker.url = broker.endpoint().await;
-        broker
+        broker.url = broker.endpoint().await?;
+        Ok(broker)
     }
 
-    async fn endpoint(&mut self) -> String {
+    async fn endpoint(&mut self) -> Result<String, (ExitStatus, Vec<String>)> {
         let deadline = tokio::time::Instant::now() + wait::DEADLINE;
         loop {
             let listening = self.log_lines().into_iter().find_map(|line| {
@@ -94,12 +105,14 @@ impl Broker {
                 (line["message"] == "postroom listens").then(|| line["endpoint"].clone())
             });
             if let Some(Value::String(endpoint)) = listening {
-                return endpoint;
+                return Ok(endpoint);
             }
-            let ended = self.child.try_wait().unwrap();
+            if let Some(ended) = self.child.try_wait().unwrap() {
+                return Err((ended, self.log_lines()));
+            }
             assert!(
-                ended.is_none() && tokio::time::Instant::now() < deadline,
-                "the broker does not listen ({ended:?}); it said: {:#?}",
+                tokio::time::Instant::now() < deadline,
+                "the broker does not listen; it said: {:#?}",
                 self.log_lines()
             );
             tokio::time::sleep(Duration::from_millis(2)).await;

@@ -41,9 +41,9 @@ impl Answer {
 
     /// The assistant's text of a completion.
     pub fn content(&self) -> String {
-        self.json()["choices"][0]["message"]["content"]
-            .as_str()
-            .unwrap()
+        let content = &self.json()["choices"][0]["message"]["content"];
+        let text = content.as_str();
+        text.unwrap_or_else(|| panic!("no text in {self:?}"))
             .to_owned()
     }
 }
@@ -114,7 +114,7 @@ pub async fn send(
     headers: &[(&str, &str)],
 ) -> Answer {
     let client = awc::Client::builder()
-        .timeout(Duration::from_secs(30))
+        .timeout(Duration::from_mins(2))
         .disable_redirects()
         .no_default_headers()
         .finish();

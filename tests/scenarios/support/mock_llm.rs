@@ -65,14 +65,10 @@ impl MockLlm {
     /// Waits until calls whose last user message holds `words` are under way, so many of them.
     pub async fn until_under_way(&self, words: &str, count: usize) {
         let what = format!("{count} model calls about `{words}` under way");
-        let look = async || {
-            let calls = self.calls().await;
-            calls
-                .iter()
-                .filter(|call| call["ended"].is_null() && says(call, words))
-                .count()
-        };
-        until_async(&what, look, |seen| *seen == count).await;
+        let look = async || self.calls().await;
+        let is_meant = |call: &&Value| call["ended"].is_null() && says(call, words);
+        let is_good = |calls: &Vec<Value>| calls.iter().filter(is_meant).count() == count;
+        until_async(&what, look, is_good).await;
     }
 
     /// Lets the calls with the mark `[[hold: NAME]]` go on.

@@ -15,6 +15,9 @@ use super::{
     tools::{ClientFailure, installed},
 };
 
+/// The key of the mock model. Not a letter or two: some CLIs blot out every occurrence in their output.
+const KEY: &str = "mock-model-key";
+
 /// An agent CLI that `tests/run` installs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cli {
@@ -81,27 +84,27 @@ impl Cli {
         let settings: Vec<(&str, String)> = match self {
             Self::Codex => vec![
                 ("CODEX_HOME", format!("{home}/codex")),
-                ("MOCK_KEY", "x".into()),
+                ("MOCK_KEY", KEY.into()),
             ],
             Self::Claude => vec![
                 ("ANTHROPIC_BASE_URL", model.into()),
-                ("ANTHROPIC_API_KEY", "x".into()),
+                ("ANTHROPIC_API_KEY", KEY.into()),
                 ("CLAUDE_CODE_MAX_RETRIES", "1".into()),
             ],
             Self::Gemini => vec![
                 ("GOOGLE_GEMINI_BASE_URL", model.into()),
-                ("GEMINI_API_KEY", "x".into()),
+                ("GEMINI_API_KEY", KEY.into()),
             ],
             Self::Opencode => vec![("OPENCODE_CONFIG_CONTENT", opencode_config(model))],
             Self::Qwen => vec![
                 ("OPENAI_BASE_URL", format!("{model}/v1")),
-                ("OPENAI_API_KEY", "x".into()),
+                ("OPENAI_API_KEY", KEY.into()),
                 ("OPENAI_MODEL", "mock-model".into()),
             ],
             Self::Copilot => vec![
                 ("COPILOT_OFFLINE", "true".into()),
                 ("COPILOT_PROVIDER_BASE_URL", format!("{model}/v1")),
-                ("COPILOT_PROVIDER_API_KEY", "x".into()),
+                ("COPILOT_PROVIDER_API_KEY", KEY.into()),
                 ("COPILOT_PROVIDER_MAX_PROMPT_TOKENS", "100000".into()),
                 ("COPILOT_PROVIDER_MAX_OUTPUT_TOKENS", "4096".into()),
                 ("COPILOT_MODEL", "mock-model".into()),
@@ -157,7 +160,7 @@ fn opencode_config(model: &str) -> String {
     let mock = serde_json::json!({
         "npm": "@ai-sdk/openai-compatible",
         "name": "Mock",
-        "options": {"baseURL": format!("{model}/v1"), "apiKey": "x"},
+        "options": {"baseURL": format!("{model}/v1"), "apiKey": KEY},
         "models": {"mock-model": {"name": "Mock", "limit": {"context": 128_000, "output": 4096}}},
     });
     serde_json::json!({
@@ -228,7 +231,7 @@ fn agent_toml(cli: Cli, command: &str, environment: &[(&str, String)], settings:
         cli.dialect()
     );
     if !settings.contains("turn_timeout") {
-        text += "turn_timeout = \"60s\"\n";
+        text += "turn_timeout = \"120s\"\n";
     }
     let _ = writeln!(text, "[agents.{AGENT}.env]");
     for (name, value) in environment {

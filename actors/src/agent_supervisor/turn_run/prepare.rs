@@ -47,9 +47,9 @@ pub(super) struct Loaded {
 /// The store could not be read, or did not keep the turn: nothing has begun.
 pub(super) async fn prepare(job: &TurnJob) -> Result<Prepared, StoreError> {
     let store = &job.parts.shared.store;
-    let mut loaded = load(job).await?;
     let agent = job.parts.profile.id.clone();
-    let session = store.session(agent, job.batch.session.clone()).await?;
+    let session = store.session(agent, job.batch.session.clone());
+    let (mut loaded, session) = tokio::try_join!(load(job), session)?;
     let (prompt, left_over) = match fit(job, &mut loaded, &session) {
         Ok(fitted) => fitted,
         Err(failure) => return give_up(job, loaded, failure).await,

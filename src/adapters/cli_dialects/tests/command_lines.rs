@@ -59,7 +59,7 @@ fn each_cli_begins_a_session_and_resumes_it_by_its_id() {
         ("openclaw", openclaw.clone(), openclaw),
         (
             "qwen",
-            format!("-o stream-json --yolo --session-id {ID}"),
+            "-o stream-json --yolo".to_owned(),
             format!("-o stream-json --yolo --resume {ID}"),
         ),
         (
