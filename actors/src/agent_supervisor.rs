@@ -274,6 +274,13 @@ impl Handler<WindDown> for AgentSupervisor {
             Closing::WindingDown
         };
         self.closing.get_or_insert(closing);
+        if closing == Closing::WindingDown {
+            let failure = Failure {
+                code: FailureCode::Interrupted,
+                message: "the service is stopping".to_owned(),
+            };
+            self.refuse_who_waits(&failure, ctx);
+        }
         self.at_rest.push(wind_down.reply);
         if wind_down.interrupt {
             self.stop_all(StopReason::Interrupted);

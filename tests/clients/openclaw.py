@@ -94,6 +94,22 @@ def cli_turn(setup: Setup) -> None:
     report("a CLI turn is one inbox file and a success", started)
 
 
+def agent_turns(setup: Setup, answer: str) -> None:
+    """The provider is an agent: OpenClaw shows its user what that agent says, turn after turn, and no inbox file is made."""
+    setup.configure()
+    before = inbox_files(setup.inbox)
+    for number, words in enumerate(["Which crane is free this afternoon?", "And which one tomorrow?"], 1):
+        started = time.monotonic()
+        command = [str(setup.openclaw), "agent", "--local", "--agent", "main", "-m", words, "--json"]
+        code, out, err = run_to_end(command, TURN_SECONDS, env=setup.env, cwd=setup.home)
+        check_equal(code, 0, f"exit code of turn {number}; it wrote\n{out}\n{err}\n")
+        result = json.loads(out[out.index("{"):])
+        shown = " ".join(str(payload.get("text") or "") for payload in result["payloads"]).strip()
+        check_equal(shown, f"{answer} {number}", f"what OpenClaw shows of turn {number}")
+        report(f"turn {number} is the agent's answer", started)
+    check_equal(inbox_files(setup.inbox), before, "inbox files of turns that an agent answered")
+
+
 def api_turn(setup: Setup) -> None:
     words = "Which crane is free this afternoon?"
     before, started = inbox_files(setup.inbox), time.monotonic()
@@ -152,12 +168,18 @@ def program() -> None:
     parser.add_argument("--url", required=True)
     parser.add_argument("--key", required=True)
     parser.add_argument("--inbox", type=Path, required=True)
-    parser.add_argument("turns", choices=["cli", "gateway"])
+    parser.add_argument("--answer", default="", help="with `agent`: what the agent says, before the number of the turn")
+    parser.add_argument("turns", choices=["cli", "gateway", "agent"])
     arguments = parser.parse_args()
     with temporary_folder("openclaw") as home:
         setup = Setup(arguments.tools.resolve(), home, arguments.url, arguments.key, arguments.inbox)
         try:
-            cli_turn(setup) if arguments.turns == "cli" else gateway_turns(setup)
+            if arguments.turns == "agent":
+                agent_turns(setup, arguments.answer)
+            elif arguments.turns == "cli":
+                cli_turn(setup)
+            else:
+                gateway_turns(setup)
         finally:
             expect_no_processes_with(f"HOME={home}")
 

@@ -1,5 +1,6 @@
 //! A real `OpenClaw` as a client of the broker: each of its turns is one inbox file, and a success in its own eyes.
 
+use crate::support::agents::{KEEP_PROMPT, Stage};
 use crate::support::broker::{Broker, BrokerOptions};
 use crate::support::tools::{Client, ClientResult, tools_folder};
 
@@ -21,6 +22,28 @@ async fn turns_pass(turns: &str) -> ClientResult {
 #[actix_web::test]
 async fn a_local_turn_of_openclaw_is_one_inbox_file_and_a_success() -> ClientResult {
     turns_pass("cli").await
+}
+
+#[actix_web::test]
+async fn an_agent_answers_openclaw_turn_after_turn() -> ClientResult {
+    let client = Client::with_plain_python("openclaw.py")?;
+    let stage = Stage::new();
+    let script = format!("{KEEP_PROMPT}echo \"Crane $(ls \"$STAGE/prompts\" | wc -l)\"\n");
+    let agent = stage.agent_toml(&stage.script("crane.sh", &script), "");
+    let routing = "[routing]\ndefault = \"coder\"\n";
+    let broker = Broker::start(BrokerOptions::toml(format!("{routing}{agent}"))).await;
+    client
+        .option("--tools", tools_folder())
+        .option("--url", broker.url())
+        .option("--key", broker.key())
+        .option("--inbox", broker.inbox())
+        .option("--answer", "Crane")
+        .arguments(["agent"])
+        .passes()?;
+    let prompts = stage.prompts();
+    assert!(prompts[0].contains("Which crane is free"), "{prompts:?}");
+    assert!(prompts[1].contains("And which one tomorrow"), "{prompts:?}");
+    Ok(())
 }
 
 #[actix_web::test]

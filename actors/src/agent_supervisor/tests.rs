@@ -545,6 +545,27 @@ async fn winding_down_waits_for_turns_or_interrupts_them() {
 }
 
 #[actix_rt::test]
+async fn who_waits_for_a_turn_that_will_not_begin_before_the_end_is_told() {
+    let desk = Desk::new();
+    desk.give(task(1, "a")).await;
+    let running = desk.turn().await;
+    let waiting = desk.give(waited_for(2, "a")).await;
+    desk.give(task(3, "a")).await;
+    let (reply, _at_rest) = oneshot::channel();
+    let wind_down = WindDown {
+        interrupt: false,
+        stop: false,
+        reply,
+    };
+    desk.supervisor.try_deliver(wind_down).unwrap();
+    assert_eq!(code(&ended(&waiting).await), FailureCode::Interrupted);
+    assert_eq!(desk.state(3), TaskState::Queued);
+    running.ends(done("in time"));
+    desk.wind_down(false).await;
+    assert_eq!(desk.state(1), TaskState::Answered);
+}
+
+#[actix_rt::test]
 async fn a_removed_agent_tells_everyone_who_waits() {
     let desk = Desk::new();
     let running = desk.give(task(1, "a")).await;
