@@ -19,6 +19,7 @@ use std::{
 use actix_web::{App, HttpServer, middleware::from_fn, web};
 use metrics_exporter_prometheus::PrometheusHandle;
 use postroom_actors::{
+    agent_directory::Whom,
     agent_supervisor, backend_relay,
     domain::ids::AgentId,
     ports::{Clock, turns::HiredAgent},
@@ -73,15 +74,6 @@ pub fn serve(settings: Settings, mode: Mode) -> anyhow::Result<u8> {
     Ok(actix_rt::System::new().block_on(run(settings, mode, metrics))?)
 }
 
-/// Looks after workspaces once: those of known agents are made, and the notes of the day.
-///
-/// # Errors
-/// [`StartError`] where the store is in use or cannot be read.
-async fn look_after_once(settings: &Settings, mode: Mode) -> Result<u8, StartError> {
-    agents::look_after_once(settings, mode).await?;
-    Ok(exit::OK)
-}
-
 /// Makes an agent's workspace while no service runs; the next start takes the agent in. Answers
 /// whether it is new.
 ///
@@ -97,7 +89,8 @@ pub async fn prepare_agent(
 
 async fn run(settings: Settings, mode: Mode, metrics: PrometheusHandle) -> Result<u8, StartError> {
     if mode.once {
-        return look_after_once(&settings, mode).await;
+        agents::look_after_once(&settings, mode).await?;
+        return Ok(exit::OK);
     }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let listener = listen(&settings)?;
@@ -108,7 +101,7 @@ async fn run(settings: Settings, mode: Mode, metrics: PrometheusHandle) -> Resul
     let endpoint = format!("http://{address}");
     let own_url = own_url(address);
     let post_room = PostRoom::open(&settings, mode, Arc::clone(&clock), &own_url)?;
-    post_room.agents.take_in().await;
+    post_room.agents.take_in(Whom::All).await;
     let backends = Backends::new(&settings);
     let workers = settings.server.workers;
     let runtime = running::runtime_file(own_url)?;

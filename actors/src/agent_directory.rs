@@ -82,10 +82,22 @@ pub struct RemoveAgent {
     pub reply: oneshot::Sender<bool>,
 }
 
-/// Takes in the agents of the configuration and of the home folder; once, at the start.
+/// Which agents are taken in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whom {
+    /// Those of the configuration and of the home folder: at the start.
+    All,
+    /// Those of the home folder alone: later on, so that a configured agent that was removed stays
+    /// away until the next start.
+    Adopted,
+}
+
+/// Takes in agents that are there. Those that are known already are left as they are.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct TakeInAgents {
+    /// Which ones.
+    pub whom: Whom,
     /// Hears when all that could be are there.
     pub reply: oneshot::Sender<()>,
 }
@@ -215,8 +227,8 @@ async fn replace(old: &Agent) {
     }
 }
 
-/// Takes in the agents of the configuration and of the home folder.
-async fn take_in_all(parts: DirectoryParts) -> Vec<String> {
+/// Takes in agents; answers what kept some out.
+async fn take_in(parts: DirectoryParts, whom: Whom) -> Vec<String> {
     let mut problems = Vec::new();
     let mut found = match parts.home.adopt().await {
         Ok(found) => found,
@@ -225,7 +237,8 @@ async fn take_in_all(parts: DirectoryParts) -> Vec<String> {
             Vec::new()
         }
     };
-    for id in &parts.configured {
+    let configured = parts.configured.iter().filter(|_| whom == Whom::All);
+    for id in configured {
         if !found.iter().any(|(other, _)| other == id) {
             found.push((id.clone(), HiredAgent::default()));
         }
@@ -279,7 +292,7 @@ impl Handler<TakeInAgents> for AgentDirectory {
 
     fn handle(&mut self, asked: TakeInAgents, ctx: &mut Self::Context) {
         self.parts.depth.taken();
-        let taken_in = take_in_all(self.parts.clone()).into_actor(self);
+        let taken_in = take_in(self.parts.clone(), asked.whom).into_actor(self);
         ctx.spawn(taken_in.map(move |problems, actor: &mut Self, _| {
             for problem in &problems {
                 tracing::error!(problem, "an agent could not be taken in");

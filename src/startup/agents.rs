@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use postroom_actors::{
-    agent_directory::{AgentDirectory, Agents, DirectoryParts, MakeProfile, TakeInAgents},
+    agent_directory::{AgentDirectory, Agents, DirectoryParts, MakeProfile, TakeInAgents, Whom},
     agent_supervisor::SharedParts,
     delivery::Mailbox,
     domain::{ids::AgentId, prompt::DEFAULT_MANAGER_TEMPLATE},
@@ -108,9 +108,9 @@ impl RunningAgents {
     }
 
     /// Takes in the agents that are there. What keeps one out is told in the log and by `/health`.
-    pub(super) async fn take_in(&self) {
+    pub(super) async fn take_in(&self, whom: Whom) {
         let (reply, taken_in) = oneshot::channel();
-        if let Err(error) = self.directory.try_deliver(TakeInAgents { reply }) {
+        if let Err(error) = self.directory.try_deliver(TakeInAgents { whom, reply }) {
             tracing::error!(%error, "agents cannot be taken in");
             return;
         }
@@ -118,24 +118,15 @@ impl RunningAgents {
         taken_in.await.ok();
     }
 
-    /// Once: a note of the day for every workspace.
-    pub(super) async fn look_after(&self) {
-        let today = self.clock.now().date_naive();
-        if let Err(error) = self.home.daily_notes(today).await {
-            tracing::warn!(%error, "a daily note cannot be made");
-        }
-    }
-
-    /// From now on, every `interval`: workspaces made by hand are taken in, and the notes of the day
-    /// made.
+    /// From now on, every `interval`: workspaces made by hand are taken in. Whoever is taken in,
+    /// again or for the first time, gets the note of the day.
     pub(super) fn keep_looking_after(self: Arc<Self>, interval: Duration) {
         actix_rt::spawn(async move {
             let mut interval = tokio::time::interval(interval);
             interval.tick().await;
             loop {
                 interval.tick().await;
-                self.take_in().await;
-                self.look_after().await;
+                self.take_in(Whom::Adopted).await;
             }
         });
     }

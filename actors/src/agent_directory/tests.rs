@@ -57,14 +57,21 @@ impl Desk {
             depth: directory.depth(),
         };
         directory.connect(AgentDirectory::new(parts).start());
-        let (reply, taken_in) = oneshot::channel();
-        directory.try_deliver(TakeInAgents { reply }).unwrap();
-        within(taken_in).await.unwrap();
-        Self {
+        let desk = Self {
             directory,
             agents,
             home,
-        }
+        };
+        desk.take_in(Whom::All).await;
+        desk
+    }
+
+    async fn take_in(&self, whom: Whom) {
+        let (reply, taken_in) = oneshot::channel();
+        self.directory
+            .try_deliver(TakeInAgents { whom, reply })
+            .unwrap();
+        within(taken_in).await.unwrap();
     }
 
     async fn hire(&self, name: &str, hired: HiredAgent) -> Result<Hired, HireError> {
@@ -188,6 +195,16 @@ async fn a_removed_agent_is_gone_for_requests_and_for_the_next_start() {
     assert!(!desk.remove("alice").await);
     assert!(desk.names().is_empty() && desk.home.kept(&agent("alice")).is_none());
     assert!(desk.agents.routing().agents.is_empty());
+}
+
+#[actix_rt::test]
+async fn a_configured_agent_that_was_removed_stays_away_until_the_next_start() {
+    let desk = Desk::open(MemoryHome::default(), &["alice"]).await;
+    assert!(desk.remove("alice").await);
+    desk.take_in(Whom::Adopted).await;
+    assert!(desk.names().is_empty());
+    desk.take_in(Whom::All).await;
+    assert_eq!(desk.names(), ["alice"]);
 }
 
 #[actix_rt::test]
