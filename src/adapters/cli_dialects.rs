@@ -116,14 +116,21 @@ pub trait Dialect: Send + Sync {
     /// in `*` stands for all that begin so.
     fn passed(&self) -> &'static [&'static str];
 
-    /// Whether it can hold [`Permissions::Sandboxed`].
-    fn can_sandbox(&self) -> bool;
+    /// Whether it can hold [`Permissions::Sandboxed`]; most have nothing that keeps a called shell in
+    /// the workspace.
+    fn can_sandbox(&self) -> bool {
+        false
+    }
 
     /// The longest prompt, in bytes.
-    fn prompt_limit(&self) -> usize;
+    fn prompt_limit(&self) -> usize {
+        PROMPT_LIMIT
+    }
 
     /// The signal that asks a turn to end.
-    fn stop_signal(&self) -> StopSignal;
+    fn stop_signal(&self) -> StopSignal {
+        StopSignal::Terminate
+    }
 
     /// Reads the standard output of one turn. `usage_before` is the session's total before it, for
     /// CLIs that report a running total.

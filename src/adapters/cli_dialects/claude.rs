@@ -6,7 +6,7 @@ use postroom_actors::domain::{
 };
 
 use super::{
-    Dialect, OutputReader, PROMPT_LIMIT, StopSignal, TurnShape,
+    Dialect, OutputReader, TurnShape,
     claude_stream::{Counting, StreamReader},
     outcome::{ExitCodes, Outcome},
     owned,
@@ -68,19 +68,6 @@ impl Dialect for Claude {
             "CLAUDE_CONFIG_DIR",
             "NODE_EXTRA_CA_CERTS",
         ]
-    }
-
-    fn can_sandbox(&self) -> bool {
-        // Its permission modes decide which tools it may call, not what a called shell may write.
-        false
-    }
-
-    fn prompt_limit(&self) -> usize {
-        PROMPT_LIMIT
-    }
-
-    fn stop_signal(&self) -> StopSignal {
-        StopSignal::Terminate
     }
 
     fn reader(&self, usage_before: Option<Usage>) -> Box<dyn OutputReader> {

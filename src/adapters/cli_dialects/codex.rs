@@ -7,7 +7,7 @@ use postroom_actors::domain::{
 use serde_json::Value;
 
 use super::{
-    Dialect, OutputReader, PROMPT_LIMIT, ProcessEnd, StopSignal, TurnShape, Verdict,
+    Dialect, OutputReader, ProcessEnd, StopSignal, TurnShape, Verdict,
     json_lines::{Fields, event},
     outcome::{ExitCodes, Outcome, warn},
     owned,
@@ -75,10 +75,6 @@ impl Dialect for Codex {
 
     fn can_sandbox(&self) -> bool {
         true
-    }
-
-    fn prompt_limit(&self) -> usize {
-        PROMPT_LIMIT
     }
 
     fn stop_signal(&self) -> StopSignal {

@@ -3,7 +3,7 @@
 
 use postroom_actors::domain::turn::{TurnEvent, Usage};
 
-use super::{Dialect, OutputReader, ProcessEnd, StopSignal, TurnShape, Verdict, outcome::Outcome};
+use super::{Dialect, OutputReader, ProcessEnd, TurnShape, Verdict, outcome::Outcome};
 
 /// Longest prompt, in bytes.
 const PROMPT_LIMIT: usize = 4 << 20;
@@ -39,16 +39,8 @@ impl Dialect for Command {
         &[]
     }
 
-    fn can_sandbox(&self) -> bool {
-        false
-    }
-
     fn prompt_limit(&self) -> usize {
         PROMPT_LIMIT
-    }
-
-    fn stop_signal(&self) -> StopSignal {
-        StopSignal::Terminate
     }
 
     fn reader(&self, _usage_before: Option<Usage>) -> Box<dyn OutputReader> {

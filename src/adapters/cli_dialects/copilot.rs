@@ -7,7 +7,7 @@ use postroom_actors::domain::{
 use serde_json::Value;
 
 use super::{
-    Dialect, OutputReader, PROMPT_LIMIT, ProcessEnd, StopSignal, TurnShape, Verdict,
+    Dialect, OutputReader, ProcessEnd, TurnShape, Verdict,
     json_lines::{Fields, event},
     outcome::Outcome,
     owned,
@@ -56,19 +56,6 @@ impl Dialect for Copilot {
             "GITHUB_TOKEN",
             "NODE_EXTRA_CA_CERTS",
         ]
-    }
-
-    fn can_sandbox(&self) -> bool {
-        // What it allows are tools, paths and addresses, not what a called shell may write.
-        false
-    }
-
-    fn prompt_limit(&self) -> usize {
-        PROMPT_LIMIT
-    }
-
-    fn stop_signal(&self) -> StopSignal {
-        StopSignal::Terminate
     }
 
     fn reader(&self, _usage_before: Option<Usage>) -> Box<dyn OutputReader> {

@@ -7,7 +7,7 @@ use postroom_actors::domain::{
 use serde_json::Value;
 
 use super::{
-    Dialect, OutputReader, PROMPT_LIMIT, ProcessEnd, StopSignal, TurnShape, Verdict,
+    Dialect, OutputReader, ProcessEnd, TurnShape, Verdict,
     json_lines::{Fields, event},
     outcome::{ExitCodes, Outcome},
     owned,
@@ -69,19 +69,6 @@ impl Dialect for Gemini {
             "GOOGLE_GENAI_*",
             "NODE_EXTRA_CA_CERTS",
         ]
-    }
-
-    fn can_sandbox(&self) -> bool {
-        // Its `--sandbox` is a container of its own image: another machine's loopback.
-        false
-    }
-
-    fn prompt_limit(&self) -> usize {
-        PROMPT_LIMIT
-    }
-
-    fn stop_signal(&self) -> StopSignal {
-        StopSignal::Terminate
     }
 
     fn reader(&self, _usage_before: Option<Usage>) -> Box<dyn OutputReader> {

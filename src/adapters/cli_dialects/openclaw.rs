@@ -4,7 +4,7 @@ use postroom_actors::domain::turn::{CliSession, TurnEvent, Usage};
 use serde_json::Value;
 
 use super::{
-    Dialect, OutputReader, PROMPT_LIMIT, ProcessEnd, StopSignal, TurnShape, Verdict,
+    Dialect, OutputReader, ProcessEnd, TurnShape, Verdict,
     json_lines::{Fields, event},
     outcome::{ExitCodes, Outcome},
     owned,
@@ -63,19 +63,6 @@ impl Dialect for Openclaw {
             "OPENCLAW_HOME",
             "OPENCLAW_STATE_DIR",
         ]
-    }
-
-    fn can_sandbox(&self) -> bool {
-        // The Gateway's configuration decides; nothing of a command line does.
-        false
-    }
-
-    fn prompt_limit(&self) -> usize {
-        PROMPT_LIMIT
-    }
-
-    fn stop_signal(&self) -> StopSignal {
-        StopSignal::Terminate
     }
 
     fn reader(&self, _usage_before: Option<Usage>) -> Box<dyn OutputReader> {

@@ -7,7 +7,7 @@ use postroom_actors::domain::{
 use serde_json::Value;
 
 use super::{
-    Dialect, OutputReader, PROMPT_LIMIT, ProcessEnd, StopSignal, TurnShape, Verdict,
+    Dialect, OutputReader, ProcessEnd, TurnShape, Verdict,
     json_lines::{Fields, event},
     outcome::Outcome,
     owned,
@@ -66,19 +66,6 @@ impl Dialect for Opencode {
             "OPENCODE_DISABLE_DEFAULT_PLUGINS",
             "OPENROUTER_API_KEY",
         ]
-    }
-
-    fn can_sandbox(&self) -> bool {
-        // Its permissions decide which tools it may call, not what a called shell may write.
-        false
-    }
-
-    fn prompt_limit(&self) -> usize {
-        PROMPT_LIMIT
-    }
-
-    fn stop_signal(&self) -> StopSignal {
-        StopSignal::Terminate
     }
 
     fn reader(&self, _usage_before: Option<Usage>) -> Box<dyn OutputReader> {

@@ -6,7 +6,7 @@ use postroom_actors::domain::{
 };
 
 use super::{
-    Dialect, OutputReader, PROMPT_LIMIT, StopSignal, TurnShape,
+    Dialect, OutputReader, TurnShape,
     claude_stream::{Counting, StreamReader},
     outcome::{ExitCodes, Outcome},
     owned,
@@ -50,19 +50,6 @@ impl Dialect for Qwen {
             "OPENAI_*",
             "QWEN_HOME",
         ]
-    }
-
-    fn can_sandbox(&self) -> bool {
-        // Its `--sandbox` is a container of its own image: another machine's loopback.
-        false
-    }
-
-    fn prompt_limit(&self) -> usize {
-        PROMPT_LIMIT
-    }
-
-    fn stop_signal(&self) -> StopSignal {
-        StopSignal::Terminate
     }
 
     fn reader(&self, _usage_before: Option<Usage>) -> Box<dyn OutputReader> {
