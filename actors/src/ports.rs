@@ -120,6 +120,7 @@ pub trait MessageStore: Send + Sync + 'static {
     fn probe(&self) -> SendFuture<Result<(), StoreError>>;
 
     /// Removes up to `limit` messages that came in before `before` and have nothing pending.
+    /// Tasks, turns and sessions of agents that ended before it count among them.
     ///
     /// # Errors
     /// As [`Self::accept`].

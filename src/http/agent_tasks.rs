@@ -14,7 +14,7 @@ use postroom_actors::{
     domain::{
         agent::{Delivery, OnDisconnect},
         ids::MessageId,
-        task::{NewTask, TaskOutcome, TaskRecord, TaskState},
+        task::{NewTask, TaskOutcome, TaskRecord},
         turn::{Failure, FailureCode},
     },
     feed::{Feed, TaskEvent},
@@ -125,7 +125,10 @@ impl TaskReader {
     async fn kept_outcome(&self) -> TaskOutcome {
         let kept = self.shared.tasks.tasks(vec![self.task]).await;
         let record = kept.ok().and_then(|mut tasks| tasks.pop());
-        record.as_ref().and_then(outcome_of).unwrap_or_else(lost)
+        record
+            .as_ref()
+            .and_then(TaskRecord::outcome)
+            .unwrap_or_else(lost)
     }
 }
 
@@ -134,16 +137,6 @@ fn lost() -> TaskOutcome {
         code: FailureCode::Interrupted,
         message: "the agent stopped working on it before it ended".to_owned(),
     })
-}
-
-fn outcome_of(record: &TaskRecord) -> Option<TaskOutcome> {
-    match record.state {
-        TaskState::Queued | TaskState::Running => None,
-        TaskState::Answered => record.answer.clone().map(TaskOutcome::Answered),
-        TaskState::Done => Some(TaskOutcome::Done),
-        TaskState::Failed => record.failure.clone().map(TaskOutcome::Failed),
-        TaskState::Cancelled => Some(TaskOutcome::Cancelled),
-    }
 }
 
 /// Tells the answer's reader which message it belongs to.

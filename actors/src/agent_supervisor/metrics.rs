@@ -68,7 +68,7 @@ impl Drop for RunningGauge {
 
 pub(super) fn turn_ended(agent: &AgentId, state: TurnState, took: Duration, exit: &TurnExit) {
     let name = || agent.to_string();
-    counter!(TURNS, "agent" => name(), "state" => state_text(state)).increment(1);
+    counter!(TURNS, "agent" => name(), "state" => state.as_str()).increment(1);
     histogram!(DURATION, "agent" => name()).record(took.as_secs_f64());
     counter!(KILLED, "agent" => name()).increment(u64::from(exit.killed));
     if let Some(usage) = exit.usage {
@@ -88,16 +88,4 @@ pub(super) fn show_waiting(agent: &AgentId, waiting: usize) {
 
 pub(super) fn parked(agent: &AgentId) {
     counter!(PARKED, "agent" => agent.to_string()).increment(1);
-}
-
-const fn state_text(state: TurnState) -> &'static str {
-    match state {
-        TurnState::Starting => "starting",
-        TurnState::Running => "running",
-        TurnState::Done => "done",
-        TurnState::Failed => "failed",
-        TurnState::TimedOut => "timed-out",
-        TurnState::Cancelled => "cancelled",
-        TurnState::Interrupted => "interrupted",
-    }
 }

@@ -234,16 +234,8 @@ fn cannot_start(error: &LaunchError) -> TurnExit {
         LaunchError::PromptTooLong { .. } => FailureCode::PromptTooLong,
         _ => FailureCode::CannotStart,
     };
-    TurnExit {
-        result: TurnResult::Failed(Failure {
-            code,
-            message: error.to_string(),
-        }),
-        exit_code: None,
-        signal: None,
-        usage: None,
-        usage_total: None,
-        killed: 0,
-        transcript: None,
-    }
+    TurnExit::unseen(TurnResult::Failed(Failure {
+        code,
+        message: error.to_string(),
+    }))
 }

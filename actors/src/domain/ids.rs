@@ -75,7 +75,7 @@ impl fmt::Display for TurnId {
 }
 
 /// What belongs together for an agent: tasks of one session are worked on one after the other, by
-/// the same session of its CLI. Made by `session::SessionKey::of`; free text, never a path.
+/// the same session of its CLI. Made by `session::session_key`; free text, never a path.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SessionKey(Arc<str>);

@@ -138,6 +138,19 @@ pub struct TaskRecord {
     pub ended_at: Option<DateTime<Utc>>,
 }
 
+impl TaskRecord {
+    /// How it ended; `None` while it has not.
+    pub fn outcome(&self) -> Option<TaskOutcome> {
+        match self.state {
+            TaskState::Queued | TaskState::Running => None,
+            TaskState::Answered => self.answer.clone().map(TaskOutcome::Answered),
+            TaskState::Done => Some(TaskOutcome::Done),
+            TaskState::Failed => self.failure.clone().map(TaskOutcome::Failed),
+            TaskState::Cancelled => Some(TaskOutcome::Cancelled),
+        }
+    }
+}
+
 /// What the supervisor keeps in memory of a task that waits: no body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WaitingTask {

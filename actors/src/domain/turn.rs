@@ -35,6 +35,19 @@ pub enum TurnState {
 }
 
 impl TurnState {
+    /// Its word: in the store, in metrics and in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::TimedOut => "timed-out",
+            Self::Cancelled => "cancelled",
+            Self::Interrupted => "interrupted",
+        }
+    }
+
     /// Whether its processes are gone.
     pub const fn is_ended(self) -> bool {
         !matches!(self, Self::Starting | Self::Running)
@@ -236,6 +249,21 @@ pub struct TurnExit {
     pub killed: u32,
     /// Its transcript, where one could be written.
     pub transcript: Option<PathBuf>,
+}
+
+impl TurnExit {
+    /// The end of a turn of whose processes nothing is known.
+    pub const fn unseen(result: TurnResult) -> Self {
+        Self {
+            result,
+            exit_code: None,
+            signal: None,
+            usage: None,
+            usage_total: None,
+            killed: 0,
+            transcript: None,
+        }
+    }
 }
 
 /// What came of a turn.

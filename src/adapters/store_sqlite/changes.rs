@@ -46,8 +46,9 @@ pub(super) enum Change {
 impl Change {
     /// Whether the change must be on disk before anyone hears of it.
     ///
-    /// A note that a file is written, that a turn runs, or that old messages are gone, outlives a kill as soon as it
-    /// is in the log file. A power cut may take it back: then the work is done once more.
+    /// A note that a file is written, that a turn runs or called back, or that old rows are gone,
+    /// outlives a kill as soon as it is in the log file. A power cut may take it back: then the work
+    /// is done once more, or the note is missing.
     pub(super) const fn needs_sync(&self) -> bool {
         !matches!(
             self,

@@ -84,18 +84,6 @@ fn task_state(row: &Row<'_>, column: usize) -> Result<TaskState> {
     }
 }
 
-pub(super) const fn turn_state_text(state: TurnState) -> &'static str {
-    match state {
-        TurnState::Starting => "starting",
-        TurnState::Running => "running",
-        TurnState::Done => "done",
-        TurnState::Failed => "failed",
-        TurnState::TimedOut => "timed-out",
-        TurnState::Cancelled => "cancelled",
-        TurnState::Interrupted => "interrupted",
-    }
-}
-
 fn turn_state(row: &Row<'_>, column: usize) -> Result<TurnState> {
     match row.get_ref(column)?.as_str()? {
         "starting" => Ok(TurnState::Starting),

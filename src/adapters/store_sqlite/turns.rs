@@ -17,7 +17,7 @@ use rusqlite::{Connection, OptionalExtension, Result, params};
 use super::{
     changes::{Ledger, Own, is_taken, least_id_at, rows_changed},
     rows::millis,
-    task_rows::{optional_json, task_state_text, turn_state_text},
+    task_rows::{optional_json, task_state_text},
     tasks,
 };
 
@@ -51,7 +51,7 @@ fn insert(connection: &Connection, seq: i64, turn: &TurnStart) -> Result<()> {
             turn.id.as_uuid().as_bytes(),
             turn.agent.as_str(),
             turn.session.as_str(),
-            turn_state_text(TurnState::Starting),
+            TurnState::Starting.as_str(),
             turn.cli_session,
             millis(turn.started_at),
         ])?;
@@ -102,7 +102,7 @@ pub(super) fn note(connection: &Connection, turn: TurnId, note: TurnNote) -> Res
     match note {
         TurnNote::Running => connection
             .prepare_cached("UPDATE turn SET state = ?2 WHERE id = ?1 AND ended_ms IS NULL")?
-            .execute(params![id.as_bytes(), turn_state_text(TurnState::Running)])?,
+            .execute(params![id.as_bytes(), TurnState::Running.as_str()])?,
         TurnNote::Callback => connection
             .prepare_cached("UPDATE turn SET callbacks = callbacks + 1 WHERE id = ?1")?
             .execute(params![id.as_bytes()])?,
@@ -171,7 +171,7 @@ fn close(connection: &Connection, end: &TurnEnd) -> Result<bool> {
         )?
         .execute(params![
             end.id.as_uuid().as_bytes(),
-            turn_state_text(end.state),
+            end.state.as_str(),
             millis(end.ended_at),
             end.exit_code,
             end.signal,

@@ -78,18 +78,10 @@ pub(super) async fn follow(
 
 /// The launcher gave up without saying how the turn ended.
 fn broken_off() -> TurnExit {
-    TurnExit {
-        result: TurnResult::Failed(Failure {
-            code: FailureCode::TurnFailed,
-            message: "the turn was lost from sight; see the log of the service".to_owned(),
-        }),
-        exit_code: None,
-        signal: None,
-        usage: None,
-        usage_total: None,
-        killed: 0,
-        transcript: None,
-    }
+    TurnExit::unseen(TurnResult::Failed(Failure {
+        code: FailureCode::TurnFailed,
+        message: "the turn was lost from sight; see the log of the service".to_owned(),
+    }))
 }
 
 /// Who reads the answer of one task as it comes.

@@ -101,7 +101,7 @@ impl ResponseEvents {
     pub fn replay(record: &TaskRecord, starting_after: Option<u64>) -> String {
         let mut events = Self::new(&record.task, starting_after);
         let mut text = events.begin();
-        match outcome_of(record) {
+        match record.outcome() {
             Some(outcome) => {
                 if let TaskOutcome::Answered(answer) = &outcome {
                     for piece in pieces(answer) {
@@ -300,14 +300,4 @@ fn pieces(answer: &Answer) -> impl Iterator<Item = &str> {
         at = end;
         Some(piece)
     })
-}
-
-fn outcome_of(record: &TaskRecord) -> Option<TaskOutcome> {
-    match record.state {
-        TaskState::Queued | TaskState::Running => None,
-        TaskState::Answered => record.answer.clone().map(TaskOutcome::Answered),
-        TaskState::Done => Some(TaskOutcome::Done),
-        TaskState::Failed => record.failure.clone().map(TaskOutcome::Failed),
-        TaskState::Cancelled => Some(TaskOutcome::Cancelled),
-    }
 }
