@@ -7,7 +7,8 @@
 //! | message | from | reply |
 //! |---|---|---|
 //! | [`QueueTask`] | HTTP handlers | by its own oneshot, after the commit |
-//! | [`CancelTask`], [`CancelTurn`], [`AnswerTask`] | HTTP handlers | by their own oneshots |
+//! | [`CancelTask`], [`CancelTurn`], [`AnswerTask`], [`RetryTask`] | HTTP handlers | by their own oneshots |
+//! | [`CallbackReceived`] | `Courier` | none |
 //! | [`SetRunState`], [`Retire`] | `AgentDirectory` | none; when all is ended |
 //! | [`WindDown`] | shutdown | when no turn runs |
 //! | [`GetAgentStatus`] | HTTP handlers | [`AgentStatus`] |
@@ -36,8 +37,8 @@ use actix::{Actor, Context, Handler, SpawnHandle};
 use tokio::sync::{Semaphore, oneshot};
 
 pub use self::messages::{
-    AgentState, AgentStatus, AnswerTask, CancelTask, CancelTurn, GetAgentStatus, QueueError,
-    QueueTask, Retire, RunningTurnStatus, SetRunState, WindDown,
+    AgentState, AgentStatus, AnswerTask, CallbackReceived, CancelTask, CancelTurn, GetAgentStatus,
+    QueueError, QueueTask, Retire, RetryTask, RunningTurnStatus, SetRunState, WindDown,
 };
 use self::turns::Running;
 use crate::{
@@ -46,8 +47,9 @@ use crate::{
         after_turn::StopReason,
         agent::AgentProfile,
         ids::{MessageId, TurnId},
+        peer::Peers,
         restart::RestartIntensity,
-        turn::{Failure, FailureCode},
+        turn::{Failure, FailureCode, TurnEvent},
         turn_queue::TurnQueue,
     },
     feed::{Feed, TaskEvent, TaskFeeds, TurnFeeds},
@@ -100,6 +102,10 @@ pub struct SharedParts {
     pub manager: crate::domain::ids::AgentId,
     /// The manager's prompt template.
     pub manager_template: Arc<str>,
+    /// What an agent is told of answering a message.
+    pub reply_template: Arc<str>,
+    /// Which types peers take as answers.
+    pub peers: Peers,
 }
 
 /// Why nothing new is begun.
@@ -220,6 +226,31 @@ impl Handler<AnswerTask> for AgentSupervisor {
     fn handle(&mut self, answer: AnswerTask, ctx: &mut Self::Context) {
         self.parts.depth.taken();
         self.end_task(answer.task, answer.outcome, answer.reply, ctx);
+    }
+}
+
+impl Handler<RetryTask> for AgentSupervisor {
+    type Result = ();
+
+    fn handle(&mut self, retry: RetryTask, ctx: &mut Self::Context) {
+        self.parts.depth.taken();
+        self.retry_task(retry, ctx);
+    }
+}
+
+impl Handler<CallbackReceived> for AgentSupervisor {
+    type Result = ();
+
+    fn handle(&mut self, callback: CallbackReceived, _: &mut Self::Context) {
+        self.parts.depth.taken();
+        metrics::callback(&self.parts.profile.id);
+        if let Some(feed) = self.parts.shared.turn_feeds.find(&callback.turn) {
+            feed.publish(TurnEvent::CalledBack {
+                message: callback.message,
+                kind: callback.kind,
+                to: callback.to,
+            });
+        }
     }
 }
 

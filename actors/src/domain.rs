@@ -4,6 +4,7 @@
 
 pub mod after_turn;
 pub mod agent;
+pub mod agent_message;
 pub mod agent_request;
 pub mod backend_request;
 pub mod batching;
@@ -16,6 +17,9 @@ pub mod ids;
 pub mod inbox_item;
 pub mod narration;
 pub mod openclaw;
+pub mod party;
+pub mod peer;
+pub mod post;
 pub mod predecessor;
 pub mod prompt;
 pub mod reply_text;

@@ -22,6 +22,7 @@
 pub mod agent_directory;
 pub mod agent_supervisor;
 pub mod backend_relay;
+pub mod courier;
 pub mod delivery;
 pub mod domain;
 pub mod feed;

@@ -1,5 +1,6 @@
 //! What the core needs of the outside world. The `postroom` package implements these.
 
+pub mod courier;
 pub mod turns;
 
 use std::{fmt, future::Future, path::PathBuf, pin::Pin, sync::Arc, time::Duration};

@@ -11,8 +11,10 @@
 //! may falsely succeed when it is repeated on the same file handle.
 
 mod changes;
+mod delivery_store;
 mod failpoints;
 mod folder;
+mod message_book;
 mod metrics;
 mod reader;
 mod recovery;

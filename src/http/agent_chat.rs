@@ -71,7 +71,7 @@ fn whole(task: &NewTask, checked: &AgentRequest, outcome: &TaskOutcome) -> HttpR
         TaskOutcome::Answered(answer) => completion(task, checked, answer),
         TaskOutcome::Done => completion(task, checked, &Answer::default()),
         TaskOutcome::Failed(failure) => ApiError::from(failure).error_response(),
-        TaskOutcome::Cancelled => ApiError::cancelled().error_response(),
+        TaskOutcome::Cancelled | TaskOutcome::Expired => ApiError::cancelled().error_response(),
     }
 }
 

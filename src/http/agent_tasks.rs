@@ -61,7 +61,11 @@ pub(super) async fn queue(
     // What lies in an inbox needs nobody who waits.
     let may_leave = task.is_background || agent.profile.delivery == Delivery::Inbox;
     let (reply, kept) = oneshot::channel();
-    agent.supervisor.try_deliver(QueueTask { task, reply })?;
+    agent.supervisor.try_deliver(QueueTask {
+        task,
+        once: None,
+        reply,
+    })?;
     let mut leaving = Leaving::new(agent, id, may_leave);
     let feed = match kept.await {
         Ok(Ok(feed)) => feed,

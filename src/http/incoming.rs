@@ -96,6 +96,7 @@ impl<'a> Incoming<'a> {
             is_streamed: checked.stream,
             is_kept: checked.store,
             traceparent: self.traceparent(),
+            envelope: None,
         }
     }
 

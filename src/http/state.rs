@@ -14,11 +14,14 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use postroom_actors::{
     agent_directory::{AgentDirectory, Agents},
     backend_relay::BackendRelay,
+    courier::Courier,
     delivery::Mailbox,
+    domain::{ids::AgentId, peer::Peers},
     feed::{TaskFeeds, TurnFeeds},
     inbox_writer::InboxWriter,
     ports::{
         Clock, IdSource, MessageStore,
+        courier::{DeliveryStore, MessageBook},
         turns::{AgentReplyStore, TaskStore, TranscriptTail},
     },
     router::Router,
@@ -52,6 +55,16 @@ pub struct SharedState {
     pub transcripts: Arc<dyn TranscriptTail>,
     /// Whether `/v1/models` lists the agents.
     pub list_agents: bool,
+    /// Sends messages.
+    pub courier: Mailbox<Courier>,
+    /// Deliveries and dead letters.
+    pub deliveries: Arc<dyn DeliveryStore>,
+    /// What became of messages.
+    pub book: Arc<dyn MessageBook>,
+    /// Who there is besides agents.
+    pub peers: Peers,
+    /// Rules for messages between agents.
+    pub post: PostRules,
     /// Accepts messages.
     pub router: Mailbox<Router>,
     /// Writes inbox files.
@@ -78,6 +91,17 @@ pub struct SharedState {
     pub pid: u32,
     /// Set when the service begins to stop.
     pub stopping: Stopping,
+}
+
+/// Rules for messages between agents.
+#[derive(Debug, Clone)]
+pub struct PostRules {
+    /// Messages that may lead to one; default 8.
+    pub hops: u32,
+    /// Hosts that a `reply_to` may name; none by default.
+    pub reply_hosts: Vec<String>,
+    /// The agent that a message goes to that names none, where routing names none either.
+    pub default_agent: AgentId,
 }
 
 /// How the mailbox answers.

@@ -6,7 +6,7 @@ use postroom_actors::{
     agent_directory::{AgentDirectory, Agents, DirectoryParts, MakeProfile, TakeInAgents, Whom},
     agent_supervisor::SharedParts,
     delivery::Mailbox,
-    domain::{ids::AgentId, prompt::DEFAULT_MANAGER_TEMPLATE},
+    domain::{ids::AgentId, peer::Peers, prompt::DEFAULT_MANAGER_TEMPLATE},
     feed::{TaskFeeds, TurnFeeds},
     lifecycle,
     ports::{
@@ -104,6 +104,8 @@ impl RunningAgents {
             url: settings.server.public_url.as_deref().unwrap_or(url).into(),
             manager: settings.agents.default.clone(),
             manager_template: DEFAULT_MANAGER_TEMPLATE.into(),
+            reply_template: "".into(),
+            peers: Peers::default(),
         }
     }
 

@@ -1,15 +1,17 @@
 //! Ends tasks outside of turns: taken back, answered elsewhere, given up.
 
+use std::sync::Arc;
+
 use actix::{AsyncContext, Context, WrapFuture, fut::ActorFutureExt};
 use tokio::sync::oneshot;
 
-use super::{AgentSupervisor, CancelTask};
+use super::{AgentSupervisor, CancelTask, RetryTask};
 use crate::{
     domain::{
         after_turn::StopReason,
         agent::Delivery,
         ids::MessageId,
-        task::TaskOutcome,
+        task::{TaskOutcome, TaskRecord},
         turn::{Failure, FailureCode},
     },
     feed::TaskEvent,
@@ -55,6 +57,29 @@ impl AgentSupervisor {
                 reply.send(kept).ok();
             });
         ctx.spawn(ended);
+    }
+
+    /// Lets a message that failed wait again.
+    pub(super) fn retry_task(&mut self, retry: RetryTask, ctx: &mut Context<Self>) {
+        let RetryTask { task, reply } = retry;
+        let store = Arc::clone(&self.parts.shared.store);
+        let revived = async move {
+            if !store.revive_task(task).await? {
+                return Ok(None);
+            }
+            let open = store.tasks(vec![task]).await?;
+            Ok(open.into_iter().next())
+        };
+        let queued = revived.into_actor(self).map(
+            move |revived: Result<Option<TaskRecord>, StoreError>, actor: &mut Self, ctx| {
+                if let Ok(Some(record)) = &revived {
+                    actor.queue_anew(record);
+                    actor.schedule_soon(ctx);
+                }
+                reply.send(revived.map(|record| record.is_some())).ok();
+            },
+        );
+        ctx.spawn(queued);
     }
 
     /// The last thing that the readers of a task hear.

@@ -11,7 +11,8 @@ use crate::{
         after_turn::StopReason,
         agent::{Delivery, QueueMode},
         envelope::Sequence,
-        task::{NewTask, WaitingTask},
+        post::Queued,
+        task::{NewTask, TaskRecord, WaitingTask},
     },
     feed::{Feed, TaskEvent},
     ports::StoreError,
@@ -21,7 +22,7 @@ type Reply = oneshot::Sender<Result<Feed<TaskEvent>, QueueError>>;
 
 impl AgentSupervisor {
     pub(super) fn take_in(&mut self, queued: QueueTask, ctx: &mut Context<Self>) {
-        let QueueTask { task, reply } = queued;
+        let QueueTask { task, once, reply } = queued;
         if let Err(refused) = self.admit() {
             // Whoever asked may be gone; there is nothing of theirs to keep.
             reply.send(Err(refused)).ok();
@@ -30,7 +31,7 @@ impl AgentSupervisor {
         self.committing = self.committing.saturating_add(1);
         // Readers that come as soon as the task is kept find its log.
         let feed = self.parts.shared.task_feeds.open(task.id);
-        let kept = self.parts.shared.store.queue_task(Arc::clone(&task));
+        let kept = self.parts.shared.store.queue_task(Arc::clone(&task), once);
         let queued = kept
             .into_actor(self)
             .map(move |kept, actor: &mut Self, ctx| actor.kept(&task, kept, feed, reply, ctx));
@@ -65,16 +66,16 @@ impl AgentSupervisor {
     fn kept(
         &mut self,
         task: &NewTask,
-        kept: Result<Sequence, StoreError>,
+        kept: Result<Queued, StoreError>,
         feed: Feed<TaskEvent>,
         reply: Reply,
         ctx: &mut Context<Self>,
     ) {
         self.committing = self.committing.saturating_sub(1);
-        let sequence = match kept {
+        let sequence = match new_sequence(kept) {
             Ok(sequence) => sequence,
-            Err(error) => {
-                reply.send(Err(error.into())).ok();
+            Err(refused) => {
+                reply.send(Err(refused)).ok();
                 self.settle(ctx);
                 return;
             }
@@ -91,6 +92,15 @@ impl AgentSupervisor {
         self.schedule_soon(ctx);
     }
 
+    /// A message that failed waits again, as if it had just come in.
+    pub(super) fn queue_anew(&mut self, record: &TaskRecord) {
+        let task = &record.task;
+        if let Entry::Vacant(unknown) = self.feeds.entry(task.id) {
+            unknown.insert(self.parts.shared.task_feeds.open(task.id));
+            self.queue.push(waiting(task, record.sequence));
+        }
+    }
+
     /// With `interrupt`, what arrives ends the turn that its session is at.
     fn interrupt_for(&mut self, task: &NewTask) {
         if self.parts.profile.queue_mode != QueueMode::Interrupt {
@@ -103,7 +113,16 @@ impl AgentSupervisor {
     }
 }
 
+fn new_sequence(kept: Result<Queued, StoreError>) -> Result<Sequence, QueueError> {
+    match kept? {
+        Queued::New(sequence) => Ok(sequence),
+        Queued::Duplicate(first) => Err(QueueError::Duplicate(first)),
+        Queued::Conflict(first) => Err(QueueError::Conflict(first)),
+    }
+}
+
 fn waiting(task: &NewTask, sequence: Sequence) -> WaitingTask {
+    let envelope = task.envelope.as_deref();
     WaitingTask {
         sequence,
         id: task.id,
@@ -112,6 +131,10 @@ fn waiting(task: &NewTask, sequence: Sequence) -> WaitingTask {
         attempts: 0,
         not_before: None,
         is_background: task.is_background,
+        priority: envelope
+            .map(|envelope| envelope.priority)
+            .unwrap_or_default(),
+        expires_at: envelope.and_then(|envelope| envelope.expires_at),
         interrupted_turn: None,
     }
 }

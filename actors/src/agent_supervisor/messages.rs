@@ -11,7 +11,9 @@ use tokio::sync::oneshot;
 use crate::{
     domain::{
         agent::{Delivery, Permissions},
+        agent_message::IdempotencyKey,
         ids::{AgentId, MessageId, SessionKey, TurnId},
+        party::Party,
         task::{NewTask, TaskOutcome},
         turn::Failure,
     },
@@ -27,6 +29,8 @@ use crate::{
 pub struct QueueTask {
     /// The task.
     pub task: Arc<NewTask>,
+    /// Where its sender gave it an id.
+    pub once: Option<IdempotencyKey>,
     /// Hears that it is kept, or why not. Nobody listening takes nothing back.
     pub reply: oneshot::Sender<Result<Feed<TaskEvent>, QueueError>>,
 }
@@ -61,6 +65,38 @@ pub enum QueueError {
     /// The service is about to stop.
     #[error("the service is stopping; try again shortly")]
     Stopping,
+    /// Its sender has sent it before: this is that one.
+    #[error("this is a repeat of message `{0}`")]
+    Duplicate(MessageId),
+    /// Its sender has sent another body under the same id.
+    #[error(
+        "message `{0}` was sent under the same id with another body; use a new id for a new message"
+    )]
+    Conflict(MessageId),
+}
+
+/// Lets a message that failed be worked on again, with no attempts behind it.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct RetryTask {
+    /// Which task.
+    pub task: MessageId,
+    /// Answers whether it had failed.
+    pub reply: oneshot::Sender<Result<bool, StoreError>>,
+}
+
+/// A turn has sent a message; it is kept already. Shown to those who follow the turn.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct CallbackReceived {
+    /// Which turn.
+    pub turn: TurnId,
+    /// The message.
+    pub message: MessageId,
+    /// Its type.
+    pub kind: Arc<str>,
+    /// Who gets it.
+    pub to: Party,
 }
 
 /// Takes a task back: one that waits is never begun, a turn that works on it alone is ended.

@@ -19,6 +19,7 @@ const WAITING: &str = "postroom_tasks_waiting";
 const KILLED: &str = "postroom_turn_processes_killed_total";
 const TOKENS: &str = "postroom_turn_tokens_total";
 const PARKED: &str = "postroom_agents_parked_total";
+const CALLBACKS: &str = "postroom_turn_callbacks_total";
 
 /// Gives every metric its help text and unit.
 pub fn describe() {
@@ -43,6 +44,7 @@ pub fn describe() {
         TOKENS,
         "Tokens that turns used, as CLIs report them, by agent and kind"
     );
+    describe_counter!(CALLBACKS, "Messages that turns sent, by agent");
     describe_counter!(
         PARKED,
         "How often an agent was parked because its turns did not start"
@@ -84,6 +86,10 @@ pub(super) fn turn_ended(agent: &AgentId, state: TurnState, took: Duration, exit
 )]
 pub(super) fn show_waiting(agent: &AgentId, waiting: usize) {
     gauge!(WAITING, "agent" => agent.to_string()).set(waiting as f64);
+}
+
+pub(super) fn callback(agent: &AgentId) {
+    counter!(CALLBACKS, "agent" => agent.to_string()).increment(1);
 }
 
 pub(super) fn parked(agent: &AgentId) {

@@ -101,7 +101,11 @@ impl Desk {
         let (reply, kept) = oneshot::channel();
         let task = Arc::new(task);
         self.supervisor
-            .try_deliver(QueueTask { task, reply })
+            .try_deliver(QueueTask {
+                task,
+                once: None,
+                reply,
+            })
             .unwrap();
         within("the reply", kept).await.unwrap()
     }
@@ -162,6 +166,7 @@ fn task(number: u128, session: &str) -> NewTask {
         is_streamed: false,
         is_kept: true,
         traceparent: None,
+        envelope: None,
     }
 }
 

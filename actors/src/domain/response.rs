@@ -61,7 +61,7 @@ impl From<TaskState> for ResponseStatus {
             TaskState::Running => Self::InProgress,
             TaskState::Answered | TaskState::Done => Self::Completed,
             TaskState::Failed => Self::Failed,
-            TaskState::Cancelled => Self::Cancelled,
+            TaskState::Cancelled | TaskState::Expired => Self::Cancelled,
         }
     }
 }
@@ -94,7 +94,7 @@ impl<'a> Standing<'a> {
                 failure: Some(failure),
                 ..open
             },
-            TaskOutcome::Done | TaskOutcome::Cancelled => open,
+            TaskOutcome::Done | TaskOutcome::Cancelled | TaskOutcome::Expired => open,
         }
     }
 

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::{
+    agent_message::{Envelope, Priority},
     envelope::Sequence,
     ids::{AgentId, MessageId, SessionKey, TurnId},
     turn::{Failure, Usage},
@@ -51,6 +52,8 @@ pub struct NewTask {
     pub is_kept: bool,
     /// W3C trace context of the request.
     pub traceparent: Option<String>,
+    /// Who, to whom, about what; with [`TaskOrigin::Message`].
+    pub envelope: Option<Arc<Envelope>>,
 }
 
 /// What becomes of a task.
@@ -69,9 +72,24 @@ pub enum TaskState {
     Failed,
     /// It was taken back.
     Cancelled,
+    /// It was of no use any more before a turn began with it.
+    Expired,
 }
 
 impl TaskState {
+    /// Its word: in the store and in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Answered => "answered",
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+            Self::Expired => "expired",
+        }
+    }
+
     /// Whether nothing more will happen to it.
     pub const fn is_ended(self) -> bool {
         !matches!(self, Self::Queued | Self::Running)
@@ -89,6 +107,8 @@ pub enum TaskOutcome {
     Failed(Failure),
     /// It was taken back.
     Cancelled,
+    /// It was of no use any more before a turn began with it.
+    Expired,
 }
 
 impl TaskOutcome {
@@ -99,6 +119,7 @@ impl TaskOutcome {
             Self::Done => TaskState::Done,
             Self::Failed(_) => TaskState::Failed,
             Self::Cancelled => TaskState::Cancelled,
+            Self::Expired => TaskState::Expired,
         }
     }
 }
@@ -138,6 +159,13 @@ pub struct TaskRecord {
     pub ended_at: Option<DateTime<Utc>>,
 }
 
+impl WaitingTask {
+    /// Whether it is of no use any more.
+    pub fn is_expired(&self, now: DateTime<Utc>) -> bool {
+        self.expires_at.is_some_and(|expires_at| expires_at <= now)
+    }
+}
+
 impl TaskRecord {
     /// How it ended; `None` while it has not.
     pub fn outcome(&self) -> Option<TaskOutcome> {
@@ -147,6 +175,7 @@ impl TaskRecord {
             TaskState::Done => Some(TaskOutcome::Done),
             TaskState::Failed => self.failure.clone().map(TaskOutcome::Failed),
             TaskState::Cancelled => Some(TaskOutcome::Cancelled),
+            TaskState::Expired => Some(TaskOutcome::Expired),
         }
     }
 }
@@ -168,6 +197,10 @@ pub struct WaitingTask {
     pub not_before: Option<DateTime<Utc>>,
     /// It is begun again after a crash.
     pub is_background: bool,
+    /// How urgent it is.
+    pub priority: Priority,
+    /// When it is of no use any more.
+    pub expires_at: Option<DateTime<Utc>>,
     /// The turn that worked on it when the broker ended; `None` where it waited.
     pub interrupted_turn: Option<TurnId>,
 }

@@ -11,6 +11,7 @@ use thiserror::Error;
 
 use super::{
     ids::{AgentId, MessageId, SessionKey, TurnId},
+    party::Party,
     task::TaskOutcome,
 };
 
@@ -228,6 +229,15 @@ pub enum TurnEvent {
     Tool(Arc<str>),
     /// The CLI has trouble that is not the end (a retry, a warning), in its own words, shortened.
     Trouble(Arc<str>),
+    /// It sent a message by `/send`.
+    CalledBack {
+        /// The message.
+        message: MessageId,
+        /// Its type.
+        kind: Arc<str>,
+        /// Who gets it.
+        to: Party,
+    },
     /// All processes of the turn are gone. Always the last event.
     Exited(Box<TurnExit>),
 }

@@ -12,8 +12,9 @@ use super::InboxStore;
 use super::{InboxError, RenderFile, SendFuture, StoreError, WrittenFile};
 use crate::domain::{
     agent::AgentProfile,
-    envelope::Sequence,
+    agent_message::IdempotencyKey,
     ids::{AgentId, MessageId, SessionKey, TurnId},
+    post::Queued,
     task::{NewTask, TaskOutcome, TaskRecord, WaitingTask},
     turn::{SessionRecord, TurnEnd, TurnEvent, TurnOrder, TurnRecord, TurnStart},
 };
@@ -21,11 +22,24 @@ use crate::domain::{
 /// Tasks, turns and sessions of agents. Changes are entries of the store's group commit: see
 /// [`super::MessageStore`] for their order and their errors.
 pub trait TaskStore: Send + Sync + 'static {
-    /// Keeps a task.
+    /// Keeps a task. One that was sent in a turn counts as that turn's callback, in the same
+    /// transaction. A message whose id is kept already as a task is a duplicate too: handing it over
+    /// again after a crash changes nothing.
     ///
     /// # Errors
     /// As [`super::MessageStore::accept`].
-    fn queue_task(&self, task: Arc<NewTask>) -> SendFuture<Result<Sequence, StoreError>>;
+    fn queue_task(
+        &self,
+        task: Arc<NewTask>,
+        once: Option<IdempotencyKey>,
+    ) -> SendFuture<Result<Queued, StoreError>>;
+
+    /// Lets a task that failed wait again, with no attempts behind it and no time of expiry. Answers
+    /// whether it was a message that had failed and was not dropped.
+    ///
+    /// # Errors
+    /// As [`super::MessageStore::accept`].
+    fn revive_task(&self, task: MessageId) -> SendFuture<Result<bool, StoreError>>;
 
     /// Keeps a turn before its process starts; its tasks are running, with one attempt more.
     ///

@@ -18,6 +18,7 @@ use crate::{
     domain::{
         agent::{AgentProfile, Delivery, OnDisconnect, Permissions, QueueMode, TurnLimits},
         ids::{AgentId, InvalidAgentId, TurnId},
+        peer::Peers,
     },
     feed::{TaskFeeds, TurnFeeds},
     ports::{
@@ -57,6 +58,8 @@ impl SharedFakes {
             url: "http://postroom.test".into(),
             manager: agent_profile("manager").id,
             manager_template: "".into(),
+            reply_template: "".into(),
+            peers: Peers::default(),
         }
     }
 }

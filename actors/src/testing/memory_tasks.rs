@@ -10,8 +10,10 @@ use chrono::{DateTime, Utc};
 
 use crate::{
     domain::{
+        agent_message::IdempotencyKey,
         envelope::Sequence,
         ids::{AgentId, MessageId, SessionKey, TurnId},
+        post::Queued,
         task::{NewTask, TaskOutcome, TaskRecord, TaskState, WaitingTask},
         turn::{AfterTurn, FailureCode, SessionRecord, TurnEnd, TurnRecord, TurnStart, TurnState},
     },
@@ -30,6 +32,7 @@ struct State {
     tasks: Vec<Kept>,
     turns: Vec<TurnRecord>,
     sessions: BTreeMap<(AgentId, SessionKey), SessionRecord>,
+    keys: Vec<(IdempotencyKey, MessageId)>,
     failure: Option<StoreError>,
     to_refuse: u32,
 }
@@ -130,7 +133,14 @@ impl State {
         self.sessions.entry(key).or_default()
     }
 
-    fn queue(&mut self, task: Arc<NewTask>) -> Result<Sequence, StoreError> {
+    fn queue(
+        &mut self,
+        task: Arc<NewTask>,
+        once: Option<IdempotencyKey>,
+    ) -> Result<Queued, StoreError> {
+        if let Some(answer) = self.seen(&task, once) {
+            return Ok(answer);
+        }
         if self.task(task.id).is_some() {
             let reason = format!("task id `{}` is in the store already", task.id);
             return Err(StoreError::Io(reason.into()));
@@ -152,7 +162,41 @@ impl State {
             not_before: None,
             is_forgotten: false,
         });
-        Ok(sequence)
+        Ok(Queued::New(sequence))
+    }
+
+    /// What is answered where the message is kept already; remembers its key where it is not.
+    fn seen(&mut self, task: &NewTask, once: Option<IdempotencyKey>) -> Option<Queued> {
+        if let Some(once) = once {
+            let known = self
+                .keys
+                .iter()
+                .find(|(known, _)| known.sender == once.sender && known.key == once.key);
+            if let Some((known, first)) = known {
+                let is_same = known.digest == once.digest;
+                return Some(if is_same {
+                    Queued::Duplicate(*first)
+                } else {
+                    Queued::Conflict(*first)
+                });
+            }
+            self.keys.push((once, task.id));
+        }
+        let is_message = task.envelope.is_some() && self.task(task.id).is_some();
+        is_message.then_some(Queued::Duplicate(task.id))
+    }
+
+    fn revive(&mut self, task: MessageId) -> bool {
+        let kept = self.task(task).filter(|kept| {
+            kept.record.state == TaskState::Failed && kept.record.task.envelope.is_some()
+        });
+        let Some(kept) = kept else { return false };
+        kept.not_before = None;
+        kept.record.state = TaskState::Queued;
+        kept.record.attempts = 0;
+        kept.record.failure = None;
+        kept.record.ended_at = None;
+        true
     }
 
     fn begin(&mut self, turn: TurnStart) -> Result<(), StoreError> {
@@ -245,7 +289,7 @@ impl State {
         match outcome {
             TaskOutcome::Answered(answer) => record.answer = Some(answer),
             TaskOutcome::Failed(failure) => record.failure = Some(failure),
-            TaskOutcome::Done | TaskOutcome::Cancelled => {}
+            TaskOutcome::Done | TaskOutcome::Cancelled | TaskOutcome::Expired => {}
         }
         true
     }
@@ -259,6 +303,7 @@ impl State {
 impl Kept {
     fn waiting(&self) -> WaitingTask {
         let record = &self.record;
+        let envelope = record.task.envelope.as_deref();
         WaitingTask {
             sequence: record.sequence,
             id: record.task.id,
@@ -267,6 +312,10 @@ impl Kept {
             attempts: record.attempts,
             not_before: self.not_before,
             is_background: record.task.is_background,
+            priority: envelope
+                .map(|envelope| envelope.priority)
+                .unwrap_or_default(),
+            expires_at: envelope.and_then(|envelope| envelope.expires_at),
             interrupted_turn: record
                 .turn
                 .filter(|_turn| record.state == TaskState::Running),
@@ -275,8 +324,16 @@ impl Kept {
 }
 
 impl TaskStore for MemoryTasks {
-    fn queue_task(&self, task: Arc<NewTask>) -> SendFuture<Result<Sequence, StoreError>> {
-        self.change(|state| state.queue(task))
+    fn queue_task(
+        &self,
+        task: Arc<NewTask>,
+        once: Option<IdempotencyKey>,
+    ) -> SendFuture<Result<Queued, StoreError>> {
+        self.change(|state| state.queue(task, once))
+    }
+
+    fn revive_task(&self, task: MessageId) -> SendFuture<Result<bool, StoreError>> {
+        self.change(|state| Ok(state.revive(task)))
     }
 
     fn begin_turn(&self, turn: TurnStart) -> SendFuture<Result<(), StoreError>> {

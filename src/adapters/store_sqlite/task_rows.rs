@@ -4,6 +4,7 @@ use std::{ffi::OsString, os::unix::ffi::OsStringExt, path::PathBuf, sync::Arc};
 
 use bytes::Bytes;
 use postroom_actors::domain::{
+    agent_message::Priority,
     envelope::Sequence,
     ids::{AgentId, MessageId, SessionKey, TurnId},
     task::{Answer, NewTask, TaskOrigin, TaskRecord, TaskState, WaitingTask},
@@ -69,6 +70,7 @@ pub(super) const fn task_state_text(state: TaskState) -> &'static str {
         TaskState::Done => "done",
         TaskState::Failed => "failed",
         TaskState::Cancelled => "cancelled",
+        TaskState::Expired => "expired",
     }
 }
 
@@ -80,6 +82,7 @@ fn task_state(row: &Row<'_>, column: usize) -> Result<TaskState> {
         "done" => Ok(TaskState::Done),
         "failed" => Ok(TaskState::Failed),
         "cancelled" => Ok(TaskState::Cancelled),
+        "expired" => Ok(TaskState::Expired),
         other => Err(unknown_word(column, other)),
     }
 }
@@ -108,6 +111,8 @@ pub(super) fn waiting_task(row: &Row<'_>) -> Result<WaitingTask> {
         attempts: row.get(4)?,
         not_before: optional_time(row, 5)?,
         is_background: row.get(6)?,
+        priority: Priority::default(),
+        expires_at: None,
         interrupted_turn: turn_id(row, 8)?.filter(|_turn| is_running),
     })
 }
@@ -131,6 +136,7 @@ pub(super) fn task_record(row: &Row<'_>, id: MessageId) -> Result<TaskRecord> {
         is_streamed: row.get(7)?,
         is_kept: row.get(8)?,
         traceparent: row.get(9)?,
+        envelope: None,
     };
     Ok(TaskRecord {
         sequence: Sequence(row.get(0)?),

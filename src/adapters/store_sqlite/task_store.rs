@@ -5,8 +5,10 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use postroom_actors::{
     domain::{
+        agent_message::IdempotencyKey,
         envelope::Sequence,
         ids::{AgentId, MessageId, SessionKey, TurnId},
+        post::Queued,
         task::{NewTask, TaskOutcome, TaskRecord, WaitingTask},
         turn::{SessionRecord, TurnEnd, TurnRecord, TurnStart},
     },
@@ -30,8 +32,16 @@ impl SqliteStore {
 }
 
 impl TaskStore for SqliteStore {
-    fn queue_task(&self, task: Arc<NewTask>) -> SendFuture<Result<Sequence, StoreError>> {
-        self.change_tasks(TaskChange::Queue(task), Sequence)
+    fn queue_task(
+        &self,
+        task: Arc<NewTask>,
+        _once: Option<IdempotencyKey>,
+    ) -> SendFuture<Result<Queued, StoreError>> {
+        self.change_tasks(TaskChange::Queue(task), |seq| Queued::New(Sequence(seq)))
+    }
+
+    fn revive_task(&self, _task: MessageId) -> SendFuture<Result<bool, StoreError>> {
+        Box::pin(async { Err(StoreError::Closed) })
     }
 
     fn begin_turn(&self, turn: TurnStart) -> SendFuture<Result<(), StoreError>> {

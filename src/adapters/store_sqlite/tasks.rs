@@ -76,7 +76,7 @@ fn outcome_bytes(outcome: &TaskOutcome) -> usize {
             .saturating_mul(size_of::<u32>())
             .saturating_add(answer.text.len()),
         TaskOutcome::Failed(failure) => failure.message.len(),
-        TaskOutcome::Done | TaskOutcome::Cancelled => 0,
+        TaskOutcome::Done | TaskOutcome::Cancelled | TaskOutcome::Expired => 0,
     }
 }
 
@@ -179,7 +179,7 @@ const fn parts(outcome: &TaskOutcome) -> (Option<&Answer>, Option<&Failure>) {
     match outcome {
         TaskOutcome::Answered(answer) => (Some(answer), None),
         TaskOutcome::Failed(failure) => (None, Some(failure)),
-        TaskOutcome::Done | TaskOutcome::Cancelled => (None, None),
+        TaskOutcome::Done | TaskOutcome::Cancelled | TaskOutcome::Expired => (None, None),
     }
 }
 

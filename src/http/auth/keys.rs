@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use postroom_actors::domain::ids::{AgentId, TurnId};
+use postroom_actors::domain::{
+    ids::{AgentId, TurnId},
+    party::{Party, PeerName},
+};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
@@ -15,6 +18,7 @@ pub struct Caller {
     role: Role,
     agent: Option<AgentId>,
     turn: Option<TurnId>,
+    peer: Option<PeerName>,
 }
 
 impl Caller {
@@ -32,6 +36,7 @@ impl Caller {
             role: Role::Operator,
             agent: None,
             turn: None,
+            peer: None,
         }
     }
 
@@ -42,6 +47,7 @@ impl Caller {
             role: Role::Agent,
             agent: Some(agent),
             turn: Some(turn),
+            peer: None,
         }
     }
 
@@ -59,6 +65,21 @@ impl Caller {
     /// The turn whose token was shown.
     pub const fn turn(&self) -> Option<TurnId> {
         self.turn
+    }
+
+    /// The peer whose secret was shown.
+    pub const fn peer(&self) -> Option<&PeerName> {
+        self.peer.as_ref()
+    }
+
+    /// Who that is as a sender of messages.
+    pub fn party(&self) -> Party {
+        match (&self.peer, &self.agent, &self.name) {
+            (Some(peer), _, _) => Party::Peer(peer.clone()),
+            (None, Some(agent), _) => Party::Agent(agent.clone()),
+            (None, None, Some(name)) => Party::Key(Arc::clone(name)),
+            (None, None, None) => Party::Anyone,
+        }
     }
 
     /// Whether the caller may do what `role` is needed for.
@@ -102,6 +123,7 @@ impl Keys {
                 role: key.role,
                 agent: key.agent.clone(),
                 turn: None,
+                peer: None,
             };
             (Sha256::digest(key.key.expose().as_bytes()), caller)
         });

@@ -51,6 +51,14 @@ impl ApiError {
         Self::new(StatusCode::FORBIDDEN, Kind::Permission, message)
     }
 
+    /// 409: another body under an id that was used before.
+    pub fn idempotency_conflict(message: String) -> Self {
+        Self {
+            code: Some("idempotency_conflict"),
+            ..Self::new(StatusCode::CONFLICT, Kind::InvalidRequest, message)
+        }
+    }
+
     /// A task that was taken back, to whoever waited for it.
     pub fn cancelled() -> Self {
         let message = "the request was cancelled";
@@ -134,6 +142,9 @@ impl From<QueueError> for ApiError {
             QueueError::Store(error) => error.into(),
             QueueError::Full { .. } => Self::overloaded(message, BUSY_RETRY_S),
             QueueError::Stopping => Self::stopping(),
+            QueueError::Duplicate(_) | QueueError::Conflict(_) => {
+                Self::idempotency_conflict(message)
+            }
             QueueError::Stopped(_) => unavailable("agent_stopped", message),
             QueueError::Parked { .. } => unavailable("agent_parked", message),
         }

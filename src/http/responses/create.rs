@@ -87,7 +87,7 @@ async fn by_agent(
 fn whole(task: &NewTask, outcome: &TaskOutcome) -> HttpResponse {
     match outcome {
         TaskOutcome::Failed(failure) => ApiError::from(failure).error_response(),
-        TaskOutcome::Cancelled => ApiError::cancelled().error_response(),
+        TaskOutcome::Cancelled | TaskOutcome::Expired => ApiError::cancelled().error_response(),
         answered => json(ended_response(task, answered)),
     }
 }
@@ -111,6 +111,7 @@ async fn by_mailbox(
         is_streamed: facts.stream,
         is_kept: false,
         traceparent: None,
+        envelope: None,
     };
     chat_completions::accept(shared, facts, envelope, None).await?;
     let content = chat_completions::acknowledgement(shared, facts);

@@ -105,6 +105,10 @@ fn to_bytes(index: usize, event: &TurnEvent) -> Bytes {
         TurnEvent::MessageEnded => ("message_ended", json!({})),
         TurnEvent::Tool(name) => ("tool", json!({ "name": name })),
         TurnEvent::Trouble(text) => ("trouble", json!({ "text": text })),
+        TurnEvent::CalledBack { message, kind, to } => (
+            "called_back",
+            json!({ "message": message, "type": kind, "to": to }),
+        ),
         TurnEvent::Exited(exit) => return exited(&Exited::live(exit)),
     };
     sse::event(name, Some(&index.to_string()), &data.to_string())

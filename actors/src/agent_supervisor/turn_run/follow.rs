@@ -168,7 +168,7 @@ impl Watcher {
             }
             TurnEvent::Tool(_) => self.signs.worked = true,
             TurnEvent::Trouble(_) => self.signs.had_trouble = true,
-            TurnEvent::Exited(_) => {}
+            TurnEvent::CalledBack { .. } | TurnEvent::Exited(_) => {}
         }
         self.shown = self.shown.saturating_add(1);
         if self.shown <= MOST_EVENTS {

@@ -71,7 +71,7 @@ impl CompletionStream {
             TaskOutcome::Answered(answer) => self.answered(answer),
             TaskOutcome::Done => self.finish(None),
             TaskOutcome::Failed(failure) => failed(failure),
-            TaskOutcome::Cancelled => failed(&Failure {
+            TaskOutcome::Cancelled | TaskOutcome::Expired => failed(&Failure {
                 code: FailureCode::Cancelled,
                 message: "the request was cancelled".to_owned(),
             }),

@@ -145,7 +145,9 @@ impl ResponseEvents {
                 TaskOutcome::Done => self.complete(&Answer::default()),
                 TaskOutcome::Failed(_) => self.give_up("response.failed", outcome),
                 // OpenAI's stream has no event of its own for it; the object tells `cancelled`.
-                TaskOutcome::Cancelled => self.give_up("response.incomplete", outcome),
+                TaskOutcome::Cancelled | TaskOutcome::Expired => {
+                    self.give_up("response.incomplete", outcome)
+                }
             }
             self.stage = Stage::Ended;
         }

@@ -29,6 +29,7 @@ fn task(body: &Value, is_background: bool) -> NewTask {
         is_streamed: true,
         is_kept: true,
         traceparent: None,
+        envelope: None,
     }
 }
 

@@ -4,6 +4,7 @@ use chrono::TimeZone;
 use uuid::Uuid;
 
 use super::*;
+use crate::domain::agent_message::Priority;
 use crate::domain::envelope::Sequence;
 
 fn at(second: i64) -> DateTime<Utc> {
@@ -23,6 +24,8 @@ fn task(number: i64, in_session: &str) -> WaitingTask {
         attempts: 0,
         not_before: None,
         is_background: true,
+        priority: Priority::NORMAL,
+        expires_at: None,
         interrupted_turn: None,
     }
 }

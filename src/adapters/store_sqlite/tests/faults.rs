@@ -1,5 +1,6 @@
 #![cfg(feature = "failpoints")]
 
+use postroom_actors::domain::post::Queued;
 use std::sync::{
     atomic::{AtomicU32, Ordering},
     mpsc,
@@ -222,10 +223,13 @@ fn a_task_whose_commit_failed_is_not_kept() {
         let store = open(&folder).unwrap();
         tasks::queue(&store, &[0]).await;
         fail::cfg("store::commit_io_error", "1*return->off").unwrap();
-        let refused = store.queue_task(tasks::task(2)).await;
+        let refused = store.queue_task(tasks::task(2), None).await;
         assert!(matches!(refused, Err(StoreError::Io(_))));
         until_well(&store).await;
-        assert_eq!(store.queue_task(tasks::task(4)).await, Ok(Sequence(2)));
+        assert_eq!(
+            store.queue_task(tasks::task(4), None).await,
+            Ok(Queued::New(Sequence(2)))
+        );
         let open = store.open_tasks(tasks::agent(0)).await.unwrap();
         let open: Vec<_> = open.into_iter().map(|task| task.id).collect();
         assert_eq!(open, [tasks::task_id(0), tasks::task_id(4)]);

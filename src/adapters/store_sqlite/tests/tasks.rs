@@ -1,6 +1,7 @@
 use postroom_actors::{
     domain::{
         ids::{AgentId, SessionKey, TurnId},
+        post::Queued,
         task::{Answer, NewTask, TaskOrigin, TaskOutcome, TaskRecord, TaskState},
         turn::{AfterTurn, Failure, FailureCode, TurnEnd, TurnStart, TurnState, Usage},
     },
@@ -47,6 +48,7 @@ pub(super) fn task(number: u64) -> Arc<NewTask> {
         is_streamed: number % 4 == 1,
         is_kept: number % 4 != 2,
         traceparent: (number % 3 == 1).then(|| format!("00-{number:032x}-{number:016x}-01")),
+        envelope: None,
     })
 }
 
@@ -109,7 +111,7 @@ fn end(number: u64, tasks: Vec<(MessageId, AfterTurn)>) -> TurnEnd {
 
 pub(super) async fn queue(store: &dyn TaskStore, numbers: &[u64]) {
     for number in numbers {
-        store.queue_task(task(*number)).await.unwrap();
+        store.queue_task(task(*number), None).await.unwrap();
     }
 }
 
@@ -157,7 +159,7 @@ fn after(how: u64) -> AfterTurn {
 /// What a change answered, so that two stores can be compared.
 async fn carry_out(step: &Step, store: &dyn TaskStore) -> String {
     match step.clone() {
-        Step::Queue(number) => format!("{:?}", store.queue_task(task(number)).await),
+        Step::Queue(number) => format!("{:?}", store.queue_task(task(number), None).await),
         Step::Begin(turn, tasks) => {
             let mut tasks = tasks;
             tasks.sort_unstable();
@@ -301,7 +303,7 @@ fn a_store_in_memory_fails_when_it_is_told_to() {
     run(async {
         let store = MemoryTasks::default();
         store.refuse_next(1);
-        assert_eq!(store.queue_task(task(1)).await, Err(StoreError::Full));
+        assert_eq!(store.queue_task(task(1), None).await, Err(StoreError::Full));
         queue(&store, &[1]).await;
         store.set_failure(Some(StoreError::Busy));
         assert_eq!(store.forget_task(task_id(1)).await, Err(StoreError::Busy));
@@ -389,7 +391,10 @@ fn pruning_takes_what_has_ended_and_never_frees_a_sequence() {
             "task 3, the last of all"
         );
         let store = reopen_after_drop(&folder, store).await;
-        assert_eq!(store.queue_task(task(9)).await, Ok(Sequence(5)));
+        assert_eq!(
+            store.queue_task(task(9), None).await,
+            Ok(Queued::New(Sequence(5)))
+        );
         close(store).await;
     });
 }
