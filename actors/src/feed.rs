@@ -149,6 +149,14 @@ impl<K: Eq + Hash, E> Feeds<K, E> {
         feed
     }
 
+    /// A new log of `key`, also where readers still hold one that has ended.
+    pub fn open_anew(&self, key: K) -> Feed<E> {
+        let feed = Feed::default();
+        let mut feeds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        feeds.insert(key, Arc::downgrade(&feed.0));
+        feed
+    }
+
     /// The log of `key`, where somebody holds it.
     pub fn find(&self, key: &K) -> Option<Feed<E>> {
         let feeds = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -59,6 +59,15 @@ impl AgentSupervisor {
         ctx.spawn(ended);
     }
 
+    /// What is of no use any more is never begun.
+    pub(super) fn end_expired(&mut self, ctx: &mut Context<Self>) {
+        let now = self.parts.shared.clock.now();
+        for task in self.queue.take_expired(now) {
+            let (reply, _nobody) = oneshot::channel();
+            self.end_task(task.id, TaskOutcome::Expired, reply, ctx);
+        }
+    }
+
     /// Lets a message that failed wait again.
     pub(super) fn retry_task(&mut self, retry: RetryTask, ctx: &mut Context<Self>) {
         let RetryTask { task, reply } = retry;

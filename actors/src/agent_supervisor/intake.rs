@@ -96,7 +96,7 @@ impl AgentSupervisor {
     pub(super) fn queue_anew(&mut self, record: &TaskRecord) {
         let task = &record.task;
         if let Entry::Vacant(unknown) = self.feeds.entry(task.id) {
-            unknown.insert(self.parts.shared.task_feeds.open(task.id));
+            unknown.insert(self.parts.shared.task_feeds.open_anew(task.id));
             self.queue.push(waiting(task, record.sequence));
         }
     }

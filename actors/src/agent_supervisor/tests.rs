@@ -9,6 +9,7 @@ use crate::{
     delivery::Mailbox,
     domain::{
         agent::QueueMode,
+        agent_message::IdempotencyKey,
         ids::{AgentId, SessionKey},
         task::{NewTask, TaskOrigin, TaskOutcome, TaskState},
         turn::{CliSession, TurnEvent, TurnResult, TurnState},
@@ -21,6 +22,7 @@ use crate::{
 };
 
 mod inbox;
+mod messages;
 mod panics;
 mod recovery;
 mod refusals;
@@ -98,14 +100,18 @@ impl Desk {
     }
 
     async fn queue(&self, task: NewTask) -> Result<Feed<TaskEvent>, QueueError> {
+        self.queue_once(task, None).await
+    }
+
+    async fn queue_once(
+        &self,
+        task: NewTask,
+        once: Option<IdempotencyKey>,
+    ) -> Result<Feed<TaskEvent>, QueueError> {
         let (reply, kept) = oneshot::channel();
         let task = Arc::new(task);
         self.supervisor
-            .try_deliver(QueueTask {
-                task,
-                once: None,
-                reply,
-            })
+            .try_deliver(QueueTask { task, once, reply })
             .unwrap();
         within("the reply", kept).await.unwrap()
     }

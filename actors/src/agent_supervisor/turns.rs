@@ -96,6 +96,7 @@ impl AgentSupervisor {
 
     /// Begins as many turns as rules and room allow.
     pub(super) fn schedule(&mut self, ctx: &mut Context<Self>) {
+        self.end_expired(ctx);
         while self.may_begin() {
             let gate = Arc::clone(&self.parts.shared.gate);
             match gate.try_acquire_owned() {
@@ -136,10 +137,12 @@ impl AgentSupervisor {
 
     fn plan_wake(&mut self, ctx: &mut Context<Self>) {
         let now = self.parts.shared.clock.now();
-        if !self.takes_turns() {
-            return;
-        }
-        if let Some(at) = self.queue.wake_at(now) {
+        let ready = self
+            .takes_turns()
+            .then(|| self.queue.wake_at(now))
+            .flatten();
+        let wake_at = ready.into_iter().chain(self.queue.next_expiry()).min();
+        if let Some(at) = wake_at {
             self.wake_in((at - now).to_std().unwrap_or_default(), ctx);
         }
     }

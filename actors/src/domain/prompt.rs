@@ -14,10 +14,12 @@ use super::{
     task::{NewTask, TaskOrigin},
 };
 use conversation::Conversation;
+pub use reply_instructions::{ReplyFacts, reply_instructions};
 use sections::Sections;
 
 mod content;
 mod conversation;
+mod reply_instructions;
 mod sections;
 mod template;
 #[cfg(test)]

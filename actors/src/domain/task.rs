@@ -160,9 +160,9 @@ pub struct TaskRecord {
 }
 
 impl WaitingTask {
-    /// Whether it is of no use any more.
-    pub fn is_expired(&self, now: DateTime<Utc>) -> bool {
-        self.expires_at.is_some_and(|expires_at| expires_at <= now)
+    /// When it expires; `None` where it does not, or a turn has begun with it already.
+    pub fn expiry(&self) -> Option<DateTime<Utc>> {
+        self.expires_at.filter(|_time| self.attempts == 0)
     }
 }
 

@@ -2,14 +2,18 @@
 //!
 //! Tasks of one session are worked on in the order of their acceptance, and never by two turns at
 //! once. A turn takes everything that waits in its session: that is how an agent learns of what
-//! came in while it worked. Sessions take turns with each other.
+//! came in while it worked. Sessions take turns with each other, the most urgent first.
 
-use std::collections::{HashMap, VecDeque};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, HashMap, VecDeque},
+};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
     agent::QueueMode,
+    agent_message::Priority,
     ids::{MessageId, SessionKey},
     task::WaitingTask,
 };
@@ -24,6 +28,8 @@ pub struct TurnQueue {
     lanes: HashMap<SessionKey, Lane>,
     /// Sessions in which something waits; the one at the front is served next.
     order: VecDeque<SessionKey>,
+    /// What expires while it waits, and when.
+    expiries: BTreeMap<(DateTime<Utc>, MessageId), SessionKey>,
     waiting: usize,
 }
 
@@ -58,6 +64,7 @@ impl TurnQueue {
             mode,
             lanes: HashMap::new(),
             order: VecDeque::new(),
+            expiries: BTreeMap::new(),
             waiting: 0,
         }
     }
@@ -80,6 +87,9 @@ impl TurnQueue {
 
     /// Takes a task in, at its place in the order.
     pub fn push(&mut self, task: WaitingTask) {
+        if let Some(at) = task.expiry() {
+            self.expiries.insert((at, task.id), task.session.clone());
+        }
         let lane = self.lanes.entry(task.session.clone()).or_default();
         if lane.waiting.is_empty() {
             self.order.push_back(task.session.clone());
@@ -93,15 +103,46 @@ impl TurnQueue {
 
     /// Takes a waiting task out.
     pub fn remove(&mut self, id: MessageId) -> Option<WaitingTask> {
-        let (session, lane) = self.lanes.iter_mut().find_map(|(session, lane)| {
+        let session = self.lanes.iter().find_map(|(session, lane)| {
             let found = lane.waiting.iter().any(|task| task.id == id);
-            found.then(|| (session.clone(), lane))
+            found.then(|| session.clone())
         })?;
+        self.remove_from(&session, id)
+    }
+
+    /// Takes out what has expired, the longest expired first.
+    pub fn take_expired(&mut self, now: DateTime<Utc>) -> Vec<WaitingTask> {
+        let mut expired = Vec::new();
+        while let Some((&(at, id), session)) = self.expiries.first_key_value() {
+            if at > now {
+                break;
+            }
+            let session = session.clone();
+            self.expiries.remove(&(at, id));
+            expired.extend(self.remove_from(&session, id));
+        }
+        expired
+    }
+
+    /// When the next waiting task expires.
+    pub fn next_expiry(&self) -> Option<DateTime<Utc>> {
+        self.expiries.first_key_value().map(|(&(at, _), _)| at)
+    }
+
+    fn remove_from(&mut self, session: &SessionKey, id: MessageId) -> Option<WaitingTask> {
+        let lane = self.lanes.get_mut(session)?;
         let at = lane.waiting.iter().position(|task| task.id == id)?;
         let task = lane.waiting.remove(at)?;
         self.waiting = self.waiting.saturating_sub(1);
-        self.tidy(&session);
+        self.forget_expiry(&task);
+        self.tidy(session);
         Some(task)
+    }
+
+    fn forget_expiry(&mut self, task: &WaitingTask) {
+        if let Some(at) = task.expiry() {
+            self.expiries.remove(&(at, task.id));
+        }
     }
 
     /// Takes all waiting tasks out, oldest first.
@@ -110,6 +151,7 @@ impl TurnQueue {
         let mut tasks: Vec<_> = lanes.flat_map(|lane| lane.waiting.drain(..)).collect();
         tasks.sort_unstable_by_key(|task| task.sequence);
         self.order.clear();
+        self.expiries.clear();
         self.lanes.retain(|_, lane| lane.is_running);
         self.waiting = 0;
         tasks
@@ -117,16 +159,26 @@ impl TurnQueue {
 
     /// Takes out what the next turn works on, and marks its session as running.
     pub fn next_batch(&mut self, now: DateTime<Utc>) -> Option<Batch> {
-        let at = self
-            .order
-            .iter()
-            .position(|session| self.wait_of(session, now).is_none())?;
+        let at = self.most_urgent(now)?;
         let session = self.order.remove(at)?;
         let lane = self.lanes.get_mut(&session)?;
         let tasks: Vec<_> = lane.waiting.drain(..).collect();
         lane.is_running = true;
         self.waiting = self.waiting.saturating_sub(tasks.len());
+        for task in &tasks {
+            self.forget_expiry(task);
+        }
         Some(Batch { session, tasks })
+    }
+
+    /// The place in the order of the session that is next: of the most urgent ones the first.
+    fn most_urgent(&self, now: DateTime<Utc>) -> Option<usize> {
+        let ready = self.order.iter().enumerate().filter_map(|(at, session)| {
+            let lane = self.lanes.get(session)?;
+            let is_ready = self.wait_of(session, now).is_none();
+            is_ready.then(|| (Reverse(lane.priority()), at))
+        });
+        ready.min().map(|(_, at)| at)
     }
 
     /// Whether [`Self::next_batch`] would find something.
@@ -193,6 +245,12 @@ impl TurnQueue {
 }
 
 impl Lane {
+    /// That of its most urgent task: the others of its session cannot be passed.
+    fn priority(&self) -> Priority {
+        let priorities = self.waiting.iter().map(|task| task.priority);
+        priorities.max().unwrap_or_default()
+    }
+
     /// The pause of the oldest task, and with `collect` a quiet time after the newest.
     fn ready_at(&self, mode: QueueMode) -> Option<DateTime<Utc>> {
         let pause = self.waiting.front()?.not_before;

@@ -58,7 +58,7 @@ impl SharedFakes {
             url: "http://postroom.test".into(),
             manager: agent_profile("manager").id,
             manager_template: "".into(),
-            reply_template: "".into(),
+            reply_template: "Answer {{sender}} about {{message_id}}.".into(),
             peers: Peers::default(),
         }
     }

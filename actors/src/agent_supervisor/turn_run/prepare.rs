@@ -7,7 +7,7 @@ use crate::{
     domain::{
         after_turn::TaskFacts,
         ids::MessageId,
-        prompt::{self, PromptFacts, TaskForPrompt},
+        prompt::{self, PromptFacts, ReplyFacts, TaskForPrompt},
         task::{TaskOutcome, TaskRecord, WaitingTask},
         turn::{AfterTurn, CliSession, Failure, FailureCode, SessionRecord, TurnOrder, TurnStart},
     },
@@ -124,9 +124,14 @@ fn fit(
 fn write(job: &TurnJob, loaded: &[Loaded], session: &SessionRecord) -> Result<Arc<str>, Failure> {
     let shared = &job.parts.shared;
     let agent = &job.parts.profile.id;
+    let instructions = how_to_answer(job, loaded);
     let tasks: Vec<_> = loaded
         .iter()
-        .map(|task| TaskForPrompt::from(&*task.record.task))
+        .zip(&instructions)
+        .map(|(task, instructions)| TaskForPrompt {
+            reply_instructions: instructions.as_deref(),
+            ..TaskForPrompt::from(&*task.record.task)
+        })
         .collect();
     let facts = PromptFacts {
         agent,
@@ -139,6 +144,35 @@ fn write(job: &TurnJob, loaded: &[Loaded], session: &SessionRecord) -> Result<Ar
         code: FailureCode::TurnFailed,
         message: error.to_string(),
     })
+}
+
+/// How to answer each of the messages. Of several from one sender the last one says it.
+fn how_to_answer(job: &TurnJob, loaded: &[Loaded]) -> Vec<Option<String>> {
+    let shared = &job.parts.shared;
+    let envelopes: Vec<_> = loaded
+        .iter()
+        .map(|task| task.record.task.envelope.as_deref())
+        .collect();
+    let tell = |(at, task): (usize, &Loaded)| {
+        let envelope = (*envelopes.get(at)?)?;
+        let later = envelopes.iter().skip(at.saturating_add(1)).flatten();
+        let is_last = !later
+            .into_iter()
+            .any(|later| later.sender == envelope.sender);
+        if !is_last || shared.reply_template.is_empty() {
+            return None;
+        }
+        let answered = envelope.answers_go_to();
+        let peer = answered.peer().and_then(|peer| shared.peers.find(peer));
+        let facts = ReplyFacts {
+            message: task.record.task.id,
+            envelope,
+            peer: peer.map(AsRef::as_ref),
+            url: &shared.url,
+        };
+        Some(prompt::reply_instructions(&shared.reply_template, &facts))
+    };
+    loaded.iter().enumerate().map(tell).collect()
 }
 
 /// Ends tasks that no turn can work on.

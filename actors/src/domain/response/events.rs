@@ -146,7 +146,7 @@ impl ResponseEvents {
                 TaskOutcome::Failed(_) => self.give_up("response.failed", outcome),
                 // OpenAI's stream has no event of its own for it; the object tells `cancelled`.
                 TaskOutcome::Cancelled | TaskOutcome::Expired => {
-                    self.give_up("response.incomplete", outcome)
+                    self.give_up("response.incomplete", outcome);
                 }
             }
             self.stage = Stage::Ended;

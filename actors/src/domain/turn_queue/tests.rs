@@ -138,3 +138,49 @@ fn nothing_is_kept_of_sessions_that_are_done() {
     assert!(queue.lanes.is_empty() && queue.order.is_empty());
     assert_eq!(queue.oldest(), None);
 }
+
+#[test]
+fn the_most_urgent_session_is_next_and_its_own_order_stays() {
+    let urgent = WaitingTask {
+        priority: Priority::HIGH,
+        ..task(4, "urgent")
+    };
+    let low = WaitingTask {
+        priority: Priority::LOW,
+        ..task(1, "low")
+    };
+    let mut queue = queue([low, task(2, "normal"), task(3, "urgent"), urgent]);
+    let mut served = Vec::new();
+    while let Some(batch) = queue.next_batch(at(9)) {
+        served.push(numbers(&batch));
+    }
+    assert_eq!(served, [vec![3, 4], vec![2], vec![1]]);
+}
+
+#[test]
+fn what_expires_is_taken_out_unless_a_turn_has_begun_with_it() {
+    let expiring = |number: i64, second: i64, attempts: u32| WaitingTask {
+        expires_at: Some(at(second)),
+        attempts,
+        ..task(number, "a")
+    };
+    let mut queue = queue([
+        expiring(1, 30, 0),
+        expiring(2, 20, 0),
+        expiring(3, 20, 1),
+        task(4, "a"),
+    ]);
+    assert_eq!(queue.next_expiry(), Some(at(20)));
+    assert_eq!(queue.take_expired(at(19)), []);
+    let expired = |queue: &mut TurnQueue, second| -> Vec<i64> {
+        let expired = queue.take_expired(at(second));
+        expired.iter().map(|task| task.sequence.0).collect()
+    };
+    assert_eq!(expired(&mut queue, 20), [2]);
+    assert_eq!((queue.waiting(), queue.next_expiry()), (3, Some(at(30))));
+    assert_eq!(numbers(&queue.next_batch(at(21)).unwrap()), [1, 3, 4]);
+    assert_eq!(
+        (queue.next_expiry(), expired(&mut queue, 99)),
+        (None, vec![])
+    );
+}
