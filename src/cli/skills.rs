@@ -26,8 +26,8 @@ pub(super) const SKILLS: [(&str, &str); 4] = [
         include_str!("../../skills/openclaw-outbound-message/SKILL.md"),
     ),
     (
-        "reply-to-a-peer",
-        include_str!("../../skills/reply-to-a-peer/SKILL.md"),
+        "reply-to-peer",
+        include_str!("../../skills/reply-to-peer/SKILL.md"),
     ),
 ];
 
