@@ -50,7 +50,7 @@ pub struct ListDeadArgs {
     #[arg(long, value_name = "ID")]
     pub before: Option<String>,
     /// Only those from or to this peer
-    #[arg(long)]
+    #[arg(long, conflicts_with = "agent")]
     pub peer: Option<String>,
     /// Only those from or to this agent
     #[arg(long)]
@@ -74,7 +74,7 @@ pub struct ChosenArgs {
     #[arg(long)]
     pub all: bool,
     /// With --all: only those from or to this peer
-    #[arg(long, requires = "all", conflicts_with = "ids")]
+    #[arg(long, requires = "all", conflicts_with_all = ["ids", "agent"])]
     pub peer: Option<String>,
     /// With --all: only those from or to this agent
     #[arg(long, requires = "all", conflicts_with = "ids")]

@@ -1,7 +1,7 @@
 //! Messages as the API tells of them, and as a terminal shows them.
 
 use chrono::{DateTime, Utc};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -16,6 +16,9 @@ mod steps;
 mod tests;
 
 pub(super) use steps::steps;
+
+/// What stands for itself in a path and in a query; a point does not, for `..` is a way out.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_');
 
 /// How many characters of a type or a party a line has room for.
 const WIDEST_CELL: usize = 40;
@@ -167,7 +170,7 @@ pub(super) fn with_query(path: &str, parameters: &[(&str, Option<String>)]) -> S
 }
 
 fn encoded(text: &str) -> String {
-    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
+    utf8_percent_encode(text, ENCODED).to_string()
 }
 
 /// Messages as a table; the last column says what is worth knowing.

@@ -50,7 +50,7 @@ pub struct ListMessagesArgs {
     #[arg(long)]
     pub agent: Option<String>,
     /// Only those that this peer sent or got
-    #[arg(long)]
+    #[arg(long, conflicts_with = "agent")]
     pub peer: Option<String>,
     /// Only those to agents here (in), or to others (out)
     #[arg(long, value_enum)]
@@ -76,9 +76,9 @@ pub enum MessageState {
     Queued,
     /// To an agent: a turn works on it
     Running,
-    /// To an agent: it has an answer
+    /// To an agent: its sender was called back
     Answered,
-    /// To an agent: its turn ended well
+    /// To an agent: its turn ended, its sender heard nothing
     Done,
     /// To an agent: its turns failed for good
     Failed,

@@ -49,7 +49,7 @@ fn messages_are_listed_shown_and_cancelled_over_the_api() {
     };
     let (code, page) = run(
         "list --limit 2 --state queued --direction in --agent alice \
-         --peer office --context a:b --before 9 --all",
+         --context a:b --before 9 --all",
     );
     assert_eq!(code, exit::OK, "{page}");
     assert!(
@@ -59,7 +59,7 @@ fn messages_are_listed_shown_and_cancelled_over_the_api() {
     assert_eq!(
         requests.recv().unwrap().line,
         "GET /messages?limit=2&before=9&direction=in&state=queued&context_id=a%3Ab&agent=alice\
-         &peer=office&all=true HTTP/1.1"
+         &all=true HTTP/1.1"
     );
     assert_eq!(run("list"), (exit::OK, "no messages\n".to_owned()));
     let (code, shown) = run(&format!("show {ID}"));
@@ -87,6 +87,7 @@ fn a_state_that_no_message_has_is_wrong_usage() {
     for wrong in [
         &["list", "--state", "lost"][..],
         &["list", "--direction", "up"],
+        &["list", "--agent", "alice", "--peer", "office"],
         &["list", "--limit", "201"],
         &["show"],
         &[],
