@@ -37,6 +37,9 @@ pub enum UrlProblem {
     /// Its port belongs to another protocol.
     #[error("port {0} is not one that messages are posted to; name the port of an HTTP service")]
     Port(u16),
+    /// Its host is none of those that a `reply_to` may name.
+    #[error("its host is not one of `courier.reply_hosts`")]
+    HostNotAllowed,
 }
 
 /// Reads a URL that messages are to be posted to, as far as its text tells.
@@ -71,6 +74,21 @@ pub fn read_url(url: &str) -> Result<Uri, UrlProblem> {
             Err(UrlProblem::Port(port.as_u16()))
         }
         _ => Ok(uri),
+    }
+}
+
+/// Reads a URL that a message names as its `reply_to`; `hosts` are those that it may name, written
+/// without brackets and in any case.
+///
+/// # Errors
+/// [`UrlProblem`].
+pub fn read_reply_to(url: &str, hosts: &[String]) -> Result<Uri, UrlProblem> {
+    let uri = read_url(url)?;
+    let is_allowed = |host: &str| hosts.iter().any(|known| known.eq_ignore_ascii_case(host));
+    if is_allowed(host_of(&uri)) {
+        Ok(uri)
+    } else {
+        Err(UrlProblem::HostNotAllowed)
     }
 }
 
@@ -129,5 +147,24 @@ mod tests {
         ] {
             assert_eq!(read_url(url).unwrap_err(), problem, "{url}");
         }
+    }
+
+    #[test]
+    fn a_reply_to_names_an_allowed_host_exactly() {
+        let hosts = ["office.example".to_owned(), "::1".to_owned()];
+        for url in ["https://Office.Example:8443/a?b", "http://[::1]:7012/x"] {
+            assert!(read_reply_to(url, &hosts).is_ok(), "{url}");
+        }
+        for url in [
+            "https://a.office.example",
+            "https://office.example.evil.example",
+            "https://office.example.",
+            "http://[::2]/",
+        ] {
+            let refused = read_reply_to(url, &hosts).unwrap_err();
+            assert_eq!(refused, UrlProblem::HostNotAllowed, "{url}");
+        }
+        let nobody = read_reply_to("https://office.example", &[]);
+        assert_eq!(nobody.unwrap_err(), UrlProblem::HostNotAllowed);
     }
 }

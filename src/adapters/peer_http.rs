@@ -38,6 +38,9 @@ use crate::webhook_signature::SigningKey;
 /// The longest time until a connection stands: name, TCP and TLS together.
 const CONNECT: Duration = Duration::from_secs(5);
 
+/// The whole try where nothing else is said.
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(15);
+
 /// How one peer is reached. Holds secrets, and has no `Debug` for that.
 #[derive(Clone)]
 pub struct PeerAddress {
@@ -49,7 +52,7 @@ pub struct PeerAddress {
     pub signing: Vec<SigningKey>,
     /// Whether it may have an address that is not of the open internet.
     pub allow_private: bool,
-    /// The whole try; default 15 s.
+    /// The whole try; see [`DEFAULT_TIMEOUT`].
     pub timeout: Duration,
 }
 
@@ -60,7 +63,7 @@ pub struct UrlRules {
     pub hosts: Vec<String>,
     /// Whether these may have addresses that are not of the open internet.
     pub allow_private: bool,
-    /// The whole try; default 15 s.
+    /// The whole try; see [`DEFAULT_TIMEOUT`].
     pub timeout: Duration,
 }
 

@@ -79,7 +79,7 @@ impl Door {
             return caller.map_or_else(|| self.stranger(surface), Ok);
         }
         let shown = self.shown(request, surface, key);
-        let mut peers = shown.iter().filter_map(|shown| self.peer_of((*shown)?));
+        let mut peers = shown.iter().filter_map(|shown| self.peer_of(shown));
         if let Some(caller) = peers.next() {
             return Ok(caller);
         }
@@ -93,7 +93,7 @@ impl Door {
         self.stranger(surface)
     }
 
-    /// What is shown that must be right; `None`: it cannot be.
+    /// What is shown that must be right.
     ///
     /// A secret could be guessed wherever a right one makes a difference, so a wrong one counts there.
     fn shown<'a>(
@@ -101,10 +101,10 @@ impl Door {
         request: &'a ServiceRequest,
         surface: Surface,
         key: Option<&'a str>,
-    ) -> Vec<Option<&'a str>> {
+    ) -> Vec<&'a str> {
         let peers = self.keys.peers().are_any();
         let keys = !self.keys.is_empty() || (peers && surface.is_for_messages());
-        let key = key.filter(|_| keys).map(Some);
+        let key = key.filter(|_| keys);
         let secret = shared_secret(request).filter(|_| peers);
         key.into_iter().chain(secret).collect()
     }
@@ -245,12 +245,13 @@ pub fn correspondent(request: &actix_web::HttpRequest) -> Result<Caller, ApiErro
     caller.ok_or_else(ApiError::unauthorized)
 }
 
-/// What `X-Shared-Secret` says: `None` without it, `Some(None)` where it is no text or there twice.
-fn shared_secret(request: &ServiceRequest) -> Option<Option<&str>> {
+/// What `X-Shared-Secret` says; empty, and so nobody's, where it is no text or there twice.
+fn shared_secret(request: &ServiceRequest) -> Option<&str> {
     let mut values = request.headers().get_all("x-shared-secret");
     let first = values.next()?;
     let is_alone = values.next().is_none();
-    Some(first.to_str().ok().filter(|_| is_alone))
+    let only = first.to_str().ok().filter(|_| is_alone);
+    Some(only.unwrap_or_default())
 }
 
 fn bearer(request: &ServiceRequest) -> Option<&str> {

@@ -15,7 +15,7 @@ use postroom_actors::{
 
 use super::{PeerAddress, UrlRules};
 use crate::{
-    post_address::{host_of, read_url},
+    post_address::{UrlProblem, read_reply_to, read_url},
     webhook_signature::{ID_HEADER, SIGNATURE_HEADER, SigningKey, TIMESTAMP_HEADER},
 };
 
@@ -45,7 +45,7 @@ pub(super) fn target<'a>(
             let unknown = || PostError::UnknownRecipient(to.clone());
             let peer = peers.get(name).ok_or_else(unknown)?;
             Ok(Target {
-                uri: uri(&format!("{}/message", peer.url))?,
+                uri: read_url(&format!("{}/message", peer.url)).map_err(unaskable)?,
                 signing: &peer.signing,
                 secret: peer.secret.as_ref(),
                 allow_private: peer.allow_private,
@@ -53,7 +53,8 @@ pub(super) fn target<'a>(
             })
         }
         Party::Url(url) => Ok(Target {
-            uri: allowed(uri(url)?, urls)?,
+            // The configuration may have changed since the message was taken in.
+            uri: read_reply_to(url, &urls.hosts).map_err(unaskable)?,
             signing: &[],
             secret: None,
             allow_private: urls.allow_private,
@@ -65,22 +66,8 @@ pub(super) fn target<'a>(
     }
 }
 
-fn uri(url: &str) -> Result<Uri, PostError> {
-    read_url(url).map_err(|problem| PostError::Unaskable(problem.to_string().into()))
-}
-
-/// The configuration may have changed since the message was taken in.
-fn allowed(uri: Uri, urls: &UrlRules) -> Result<Uri, PostError> {
-    let host = host_of(&uri);
-    if urls
-        .hosts
-        .iter()
-        .any(|known| known.eq_ignore_ascii_case(host))
-    {
-        return Ok(uri);
-    }
-    let text = format!("`{host}` is not one of `courier.reply_hosts`");
-    Err(PostError::Unaskable(text.into()))
+fn unaskable(problem: UrlProblem) -> PostError {
+    PostError::Unaskable(problem.to_string().into())
 }
 
 /// Makes the request.

@@ -44,11 +44,11 @@ impl Door {
         headers: &HeaderMap,
         body: &[u8],
     ) -> Result<Caller, ApiError> {
-        let signer = read(headers).and_then(|signed| {
+        let found = read(headers).and_then(|signed| {
             let peer = self.keys.peers().signer_of(&signed, body)?;
             Some((peer.clone(), signed))
         });
-        let (peer, signed) = signer.ok_or_else(|| self.wrong_signature(unproven))?;
+        let (peer, signed) = found.ok_or_else(|| self.wrong_signature(unproven))?;
         self.check_time(&signed)?;
         Ok(Caller::of_peer(peer))
     }
@@ -77,8 +77,8 @@ impl Door {
                 Ok(())
             };
         }
-        let signed = read(headers).filter(|signed| signer.has_signed(signed, body));
-        self.check_time(&signed.ok_or_else(ApiError::unauthorized)?)
+        let proof = read(headers).filter(|proof| signer.has_signed(proof, body));
+        self.check_time(&proof.ok_or_else(ApiError::unauthorized)?)
     }
 
     /// Comes after the check of the signature, so that only its owner hears of the time.

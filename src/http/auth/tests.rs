@@ -216,6 +216,15 @@ fn a_peer_has_no_role_and_sees_its_own_alone() {
     assert_eq!(unproven.party(), Party::Anyone, "until it is proven");
 }
 
+#[test]
+fn a_surface_that_needs_a_role_is_closed_to_a_peer() {
+    let request = TestRequest::default().to_http_request();
+    request.extensions_mut().insert(peer("office"));
+    let refused = require(&request, Role::Client).unwrap_err();
+    assert_eq!(status(&refused), StatusCode::FORBIDDEN);
+    assert_eq!(correspondent(&request), Ok(peer("office")));
+}
+
 /// The headers of a message that was signed at `time`.
 fn signed(secret: &str, time: i64) -> HeaderMap {
     let signature = SigningKey::parse(secret).unwrap().sign("m1", time, BODY);
