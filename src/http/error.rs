@@ -107,6 +107,11 @@ impl ApiError {
         )
     }
 
+    /// 401: signed at another time than now.
+    pub fn signed_at_another_time(message: &'static str) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, Kind::Authentication, message)
+    }
+
     /// 403: the key is known, but may not do this.
     pub fn forbidden(needs: &str) -> Self {
         let message = format!("this key may not do that; it needs the role `{needs}`");
