@@ -159,6 +159,24 @@ mod tests {
         }
     }
 
+    #[actix_web::test]
+    async fn an_id_in_a_path_is_read_as_it_was_written() {
+        use actix_web::{App, test, web};
+        let echo = |request: HttpRequest| async move { path_id(&request) };
+        let app = App::new().route("/messages/{id}", web::get().to(echo));
+        let app = test::init_service(app).await;
+        for (path, id) in [
+            ("/messages/m-1", "m-1"),
+            ("/messages/job%2F1%25x", "job/1%x"),
+            ("/messages/a%20b%2525", "a b%25"),
+            ("/messages/%C3%A9", "é"),
+        ] {
+            let request = test::TestRequest::get().uri(path).to_request();
+            let answer = test::call_and_read_body(&app, request).await;
+            assert_eq!(answer, id.as_bytes(), "{path}");
+        }
+    }
+
     #[test]
     fn a_message_is_seen_by_its_sender_its_recipient_and_operators() {
         let message = MessageRecord::Task(task());

@@ -24,7 +24,7 @@ use tokio::time::Instant;
 
 use super::{
     Receipt,
-    answered::{self, Answered},
+    answered::{self, Answered, Work},
     note_request, once, reply_to, route,
 };
 use crate::http::{
@@ -83,13 +83,17 @@ async fn take(
     if let Some(url) = &fields.reply_to {
         reply_to::check(url, &shared.post.reply_hosts)?;
     }
-    let answered = match &fields.in_reply_to {
-        Some(id) => answered::sent_to(shared, &sender, id).await?,
+    // An agent of ours may write from a turn, and must not escape the limit on hops by that.
+    let work = Work::of(shared, caller.turn()).await?;
+    let answered = match fields.in_reply_to.as_deref() {
         None => None,
+        named => work.answered(shared, &sender, None, named).await?,
     };
     let recipient = &agent.profile.id;
     let envelope = Envelope {
         sender_id: once.as_ref().map(|once| Arc::clone(&once.key)),
+        turn: caller.turn(),
+        hops: fields.hops.max(work.hops(answered.as_ref())),
         ..envelope(sender, recipient, &fields, answered.as_ref())
     };
     stop_loop(&envelope, shared.post.hops)?;
@@ -175,9 +179,7 @@ fn envelope(
         answers: answered.map(|answered| answered.id),
         turn: None,
         reply_to: fields.reply_to.clone(),
-        hops: before.map_or(fields.hops, |before| {
-            fields.hops.max(before.hops.saturating_add(1))
-        }),
+        hops: fields.hops,
         priority: fields.priority,
         expires_at: fields.expires_at,
         sender,
@@ -248,7 +250,6 @@ mod tests {
             id: MessageId::new(Uuid::from_u128(7)),
             envelope: Arc::new(Envelope {
                 context_id: Some(ContextId::new("issue/7")),
-                hops: 3,
                 ..view::envelope()
             }),
         };
@@ -256,7 +257,6 @@ mod tests {
         let fields = read_message(br#"{"type":"T","from":"carol","hops":1}"#).unwrap();
         let made = envelope(bob.clone(), &id("manager"), &fields, Some(&answered));
         assert_eq!(made.context_id, Some(ContextId::new("issue/7")));
-        assert_eq!(made.hops, 4);
         assert_eq!(made.answers, Some(answered.id));
         assert_eq!(made.remote_agent, Some(id("carol")));
         let fields = read_message(br#"{"type":"T","from":"A b","hops":6,"context_id":"c"}"#);

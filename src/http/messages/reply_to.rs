@@ -15,7 +15,7 @@ pub(super) fn check(url: &str, allowed: &[String]) -> Result<(), ApiError> {
         return Ok(());
     }
     Err(ApiError::reply_to_not_allowed(
-        "names a host that answers may not be posted to; an operator can allow it (`messages.reply_hosts`)",
+        "names a host that answers may not be posted to; an operator can allow it (`courier.reply_hosts`)",
     ))
 }
 

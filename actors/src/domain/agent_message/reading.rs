@@ -255,9 +255,9 @@ fn shown(text: &str) -> String {
     if shown.len() < text.len() {
         shown.push('…');
     }
-    // Quotes are no danger, and easier to read as they are.
+    // It is JSON: quotes and backslashes are its own, and easier to read as they are.
     let escape = |character: char| match character {
-        '"' | '\'' => character.to_string(),
+        '"' | '\'' | '\\' => character.to_string(),
         other => other.escape_debug().to_string(),
     };
     shown.chars().map(escape).collect()

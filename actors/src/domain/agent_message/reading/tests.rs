@@ -147,6 +147,11 @@ fn each_wrong_value_is_told_with_its_field_and_what_is_allowed() {
         fault(&with("priority", "\"urgent\"")).to_string(),
         "`priority` must be `low`, `normal`, `high` or an integer from 0 to 9, got `\"urgent\"`"
     );
+    assert_eq!(
+        fault(&with("to", "[\"a\\n\",\n\"\u{202e}b\"]")).to_string(),
+        "`to` must be a string of 1 to 255 bytes without control characters, got \
+         `[\"a\\n\",\\n\"\\u{202e}b\"]`"
+    );
     let kind = fault(&format!(r#"{{"type":{long}}}"#));
     assert_eq!(kind.field(), Some("type"));
 }
