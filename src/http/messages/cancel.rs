@@ -13,8 +13,7 @@ use tokio::sync::oneshot;
 
 use super::{
     access::{self, Reader},
-    show::id_of,
-    view::StateWord,
+    show::{id_of, look},
 };
 use crate::http::{AppState, SharedState, agent_tasks, auth, error::ApiError, waiting};
 
@@ -49,8 +48,9 @@ pub async fn cancel(
         MessageRecord::Delivery(record) => take_back(shared, id, record).await?,
     };
     let now = shared.book.message(id).await?;
-    let state = StateWord::of(&now.unwrap_or(record));
-    Ok(HttpResponse::Ok().json(json!({ "ok": true, "cancelled": cancelled, "state": state })))
+    let view = look(shared, now.unwrap_or(record), false).await?;
+    let answer = json!({ "ok": true, "cancelled": cancelled, "state": view.state() });
+    Ok(HttpResponse::Ok().json(answer))
 }
 
 async fn take_back(

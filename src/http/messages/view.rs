@@ -52,16 +52,6 @@ pub(super) enum StateWord {
     Delivery(DeliveryState),
 }
 
-impl StateWord {
-    /// Where a message stands.
-    pub(super) const fn of(record: &MessageRecord) -> Self {
-        match record {
-            MessageRecord::Task(record) => Self::Task(record.state),
-            MessageRecord::Delivery(record) => Self::Delivery(record.state),
-        }
-    }
-}
-
 /// Who, to whom, about what. Of chats and responses it is known who alone.
 #[derive(Debug, Default, Serialize)]
 struct EnvelopeView {
@@ -157,6 +147,11 @@ impl MessageView {
             callbacks: callbacks.into_iter().map(SummaryView::from).collect(),
             ..view
         }
+    }
+
+    /// Where it stands.
+    pub(super) const fn state(&self) -> StateWord {
+        self.state
     }
 
     fn of_task(record: TaskRecord, callbacks: &[MessageSummary], with_body: bool) -> Self {
