@@ -4,6 +4,7 @@
 //! `error.type`, `error.code`, `error.param`).
 
 mod agents;
+mod messages;
 
 use std::borrow::Cow;
 
