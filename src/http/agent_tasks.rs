@@ -116,6 +116,14 @@ pub(super) fn admit(shared: &SharedState) -> Result<SemaphorePermit<'_>, ApiErro
     if shared.stopping.has_begun() {
         return Err(ApiError::stopping());
     }
+    permit(shared)
+}
+
+/// The same also while the service stops: turns that run to their end may still send.
+///
+/// # Errors
+/// 503 where too much is being accepted.
+pub(super) fn permit(shared: &SharedState) -> Result<SemaphorePermit<'_>, ApiError> {
     shared.permits.try_acquire().map_err(|_none_left| {
         metrics::counter!("postroom_requests_refused_total", "reason" => "busy").increment(1);
         ApiError::busy()

@@ -9,7 +9,6 @@ pub mod cancel;
 pub mod list;
 mod once;
 pub mod receive;
-mod reply_to;
 mod route;
 pub mod send;
 pub mod show;

@@ -11,6 +11,7 @@ use postroom_actors::{
 };
 
 use super::{ApiError, BUSY_RETRY_S, Kind, shorten};
+use crate::post_address::UrlProblem;
 
 impl ApiError {
     /// 404: nobody of this name gets messages.
@@ -29,6 +30,12 @@ impl ApiError {
     pub fn no_recipient() -> Self {
         let message = "there is no message to answer, so `to` is needed: the name of an agent or a peer, or `in_reply_to` with the id of a message that came";
         Self::bad_request(message, Some("to"))
+    }
+
+    /// 403: an agent of ours has one way to send.
+    pub fn agents_send() -> Self {
+        let message = "an agent sends by `POST /send`, also to other agents; `POST /message` is for those outside";
+        Self::new(StatusCode::FORBIDDEN, Kind::Permission, message)
     }
 
     /// 403: a peer's secret speaks to that peer alone.
@@ -67,8 +74,8 @@ impl ApiError {
     }
 
     /// 422: answers are not posted there.
-    pub fn reply_to_not_allowed(why: &str) -> Self {
-        let message = format!("`reply_to` {why}");
+    fn reply_to_not_allowed(why: &UrlProblem) -> Self {
+        let message = format!("`reply_to` cannot be used: {why}");
         Self::unprocessable(message, "reply_to_not_allowed", "reply_to")
     }
 
@@ -206,5 +213,11 @@ mod tests {
             let waits = waits.headers().get(header::RETRY_AFTER);
             assert_eq!(waits.is_some(), status != 409, "{error}");
         }
+    }
+}
+
+impl From<UrlProblem> for ApiError {
+    fn from(problem: UrlProblem) -> Self {
+        Self::reply_to_not_allowed(&problem)
     }
 }

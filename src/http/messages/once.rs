@@ -35,10 +35,9 @@ pub(super) fn key(
             Some("id"),
         ));
     }
-    let key = match id.cloned().or(given) {
-        Some(key) => Some(key),
-        None => header(headers, WEBHOOK_ID)?,
-    };
+    // A signature covers `webhook-id` and the body, so what is signed goes before what is not.
+    let signed = header(headers, WEBHOOK_ID)?;
+    let key = id.cloned().or(signed).or(given);
     Ok(key.map(|key| IdempotencyKey {
         sender: sender.clone(),
         key,
@@ -107,7 +106,7 @@ mod tests {
         assert_eq!(read(None, &[]), Ok(None));
         assert_eq!(read(Some("i"), &[webhook]), Ok(Some("i".to_owned())));
         assert_eq!(read(Some("k"), &[key, webhook]), Ok(Some("k".to_owned())));
-        assert_eq!(read(None, &[webhook, key]), Ok(Some("k".to_owned())));
+        assert_eq!(read(None, &[webhook, key]), Ok(Some("w".to_owned())));
         assert_eq!(read(None, &[webhook]), Ok(Some("w".to_owned())));
         let differ = read(Some("i"), &[key]).unwrap_err();
         assert_eq!(differ.body().error.param.as_deref(), Some("id"));

@@ -24,21 +24,24 @@ use tokio::time::Instant;
 
 use super::{
     Receipt,
-    answered::{self, Answered, Work},
-    note_request, once, reply_to, route,
+    answered::{self, Answered},
+    note_request, once, route,
 };
-use crate::http::{
-    AppState, SharedState, agent_tasks,
-    auth::{self, Caller},
-    body,
-    error::ApiError,
-    incoming,
+use crate::{
+    http::{
+        AppState, SharedState, agent_tasks,
+        auth::{self, Caller},
+        body,
+        error::ApiError,
+        incoming,
+    },
+    post_address::read_reply_to,
 };
 
 /// Takes a message in; answers once it is kept, before the agent begins with it.
 ///
 /// # Errors
-/// 400 for a body that is none, 401, 404 for an unknown agent, 408 and 413 for the body, 409 for
+/// 400 for a body that is none, 401, 403 for agents of ours (they send), 404 for an unknown agent, 408 and 413 for the body, 409 for
 /// an id that was used with another body and for a loop, 422 for a `reply_to` that is not allowed,
 /// 503 where there is no room.
 #[utoipa::path(post, path = "/message",
@@ -48,6 +51,7 @@ use crate::http::{
         (status = 200, body = Receipt),
         (status = 400, body = crate::http::error::ErrorBody),
         (status = 401, body = crate::http::error::ErrorBody),
+        (status = 403, body = crate::http::error::ErrorBody),
         (status = 404, body = crate::http::error::ErrorBody),
         (status = 409, body = crate::http::error::ErrorBody),
         (status = 413, body = crate::http::error::ErrorBody),
@@ -63,6 +67,9 @@ pub async fn receive(
     let shared = &state.shared;
     let body = body::read(&request, payload, shared.body_limits).await?;
     let caller = shared.door.prove(caller, request.headers(), &body)?;
+    if caller.agent().is_some() {
+        return Err(ApiError::agents_send());
+    }
     let outcome = take(shared, &caller, request.headers(), &body).await;
     note_request("message", &outcome, arrived);
     let sent = outcome?;
@@ -81,19 +88,16 @@ async fn take(
     let agent = agent(shared, caller, fields.to.as_deref())?;
     let once = once::key(&sender, fields.id.as_ref(), headers, body)?;
     if let Some(url) = &fields.reply_to {
-        reply_to::check(url, &shared.post.reply_hosts)?;
+        read_reply_to(url, &shared.post.reply_hosts)?;
     }
-    // An agent of ours may write from a turn, and must not escape the limit on hops by that.
-    let work = Work::of(shared, caller.turn()).await?;
     let answered = match fields.in_reply_to.as_deref() {
         None => None,
-        named => work.answered(shared, &sender, None, named).await?,
+        Some(id) => answered::sent_to(shared, &sender, id).await?,
     };
     let recipient = &agent.profile.id;
     let envelope = Envelope {
         sender_id: once.as_ref().map(|once| Arc::clone(&once.key)),
-        turn: caller.turn(),
-        hops: fields.hops.max(work.hops(answered.as_ref())),
+        hops: fields.hops.max(hops_after(answered.as_ref())),
         ..envelope(sender, recipient, &fields, answered.as_ref())
     };
     stop_loop(&envelope, shared.post.hops)?;
@@ -184,6 +188,11 @@ fn envelope(
         expires_at: fields.expires_at,
         sender,
     }
+}
+
+/// One more than led to what it answers.
+fn hops_after(answered: Option<&Answered>) -> u32 {
+    answered.map_or(0, |answered| answered.envelope.hops.saturating_add(1))
 }
 
 /// Refuses a message that too many others led to.

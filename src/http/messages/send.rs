@@ -26,12 +26,13 @@ use self::{draft::Draft, speaker::Speaker};
 use super::{
     Receipt,
     answered::{self, Answered, Work},
-    note_request, once, reply_to,
+    note_request, once,
     route::{self, Target},
     wait::{self, Delivered},
 };
-use crate::http::{
-    AppState, SharedState, agent_tasks, auth, body, error::ApiError, incoming, waiting,
+use crate::{
+    http::{AppState, SharedState, agent_tasks, auth, body, error::ApiError, incoming, waiting},
+    post_address::read_reply_to,
 };
 
 /// The answer to `POST /send`.
@@ -113,7 +114,7 @@ async fn post(
     let once = once::key(&speaker.sender, fields.id.as_ref(), headers, body)?;
     let draft = Draft::new(speaker, &work, answered, target, &fields);
     if let Some(url) = draft.reply_to() {
-        reply_to::check(url, &shared.post.reply_hosts)?;
+        read_reply_to(url, &shared.post.reply_hosts)?;
     }
     let received_at = shared.clock.now();
     let message = OutgoingMessage {
@@ -127,7 +128,7 @@ async fn post(
         once,
     };
     let body = draft.body(message.id, body);
-    hand_over(shared, OutgoingMessage { body, ..message }).await
+    hand_over(shared, OutgoingMessage { body, ..message }, speaker).await
 }
 
 /// Whom the message names; with a peer's secret always that peer.
@@ -186,8 +187,15 @@ async fn conversation(
     Ok(context.or(session).unwrap_or_default().into())
 }
 
-async fn hand_over(shared: &SharedState, message: OutgoingMessage) -> Result<Sent, ApiError> {
-    let _permit = agent_tasks::admit(shared)?;
+async fn hand_over(
+    shared: &SharedState,
+    message: OutgoingMessage,
+    speaker: &Speaker,
+) -> Result<Sent, ApiError> {
+    let _permit = match speaker.turn {
+        Some(_) => agent_tasks::permit(shared)?,
+        None => agent_tasks::admit(shared)?,
+    };
     let (reply, kept) = oneshot::channel();
     shared.courier.try_deliver(SendMessage { message, reply })?;
     Ok(waiting::answer(kept, shared.courier.name()).await??)
