@@ -1,8 +1,9 @@
 //! Signals, and the order in which things stop.
 //!
-//! The first signal: nothing new is accepted (503), no turn begins, requests, relays and turns under
-//! way get a grace, turns that still run are interrupted, what waits for the inbox is written, the store is closed. A second signal ends at once; what
-//! was accepted is on disk either way.
+//! The first signal: nothing new is accepted (503), no turn begins; turns that run get a grace in
+//! which they may call back, then they are interrupted; requests and relays get theirs; deliveries
+//! under way are waited for, what waits for the inbox is written, the store is closed. A second
+//! signal ends at once; what was accepted is on disk either way.
 
 mod turns;
 
@@ -25,6 +26,9 @@ pub const LINGER: Duration = Duration::from_secs(1);
 
 /// How long requests under way may take after the first signal.
 pub const HTTP_GRACE: Duration = Duration::from_secs(20);
+
+/// How long deliveries under way may take; a peer that hangs takes longer, and is asked again later.
+const DELIVERY_DEADLINE: Duration = Duration::from_secs(5);
 
 /// How long the inbox may take to be written.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(5);
@@ -64,11 +68,12 @@ pub async fn run_until_stopped(
     tracing::info!("postroom stops; a second signal ends it at once");
     turns::begin_no_more(post_room.agents());
     let stop = async {
+        // Turns still call back: the listener outlives them.
+        turns::end(post_room.agents()).await;
         handle.stop(true).await;
         if let Some(metrics_handle) = metrics_handle {
             metrics_handle.stop(false).await;
         }
-        turns::end(post_room.agents()).await;
         drain(&post_room).await;
     };
     tokio::select! {
@@ -99,6 +104,10 @@ async fn first_end(
 }
 
 async fn drain(post_room: &PostRoom) {
+    // No try to deliver begins any more; what is under way is waited for.
+    if let Err(error) = post_room.courier.ask(Drain, DELIVERY_DEADLINE).await {
+        tracing::warn!(%error, "deliveries are under way; the next start goes on with them");
+    }
     if let Err(error) = post_room.inbox_writer.ask(Drain, DRAIN_DEADLINE).await {
         tracing::warn!(%error, "inbox not fully written; the next start goes on with it");
     }

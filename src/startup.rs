@@ -5,6 +5,7 @@
 
 mod agents;
 mod backends;
+mod courier;
 mod error;
 mod maintenance;
 mod post_room;
@@ -20,7 +21,7 @@ use actix_web::{App, HttpServer, middleware::from_fn, web};
 use metrics_exporter_prometheus::PrometheusHandle;
 use postroom_actors::{
     agent_directory::Whom,
-    agent_supervisor, backend_relay,
+    agent_supervisor, backend_relay, courier as courier_actor,
     domain::ids::AgentId,
     ports::{Clock, turns::HiredAgent},
 };
@@ -70,6 +71,7 @@ pub fn serve(settings: Settings, mode: Mode) -> anyhow::Result<u8> {
     store_sqlite::describe();
     backend_relay::metrics::describe();
     agent_supervisor::metrics::describe();
+    courier_actor::metrics::describe();
     http::metrics::describe();
     Ok(actix_rt::System::new().block_on(run(settings, mode, metrics))?)
 }

@@ -6,7 +6,7 @@
 
 mod body;
 mod connector;
-mod errors;
+pub(super) mod errors;
 mod tls;
 
 use std::{rc::Rc, time::Duration};
@@ -40,7 +40,7 @@ pub use self::tls::TlsSetup;
 const POOL_IDLE: Duration = Duration::from_mins(1);
 
 /// The largest head of an answer, in bytes; also bounds what one read takes.
-const MAX_HEAD: usize = 128 * 1024;
+pub(super) const MAX_HEAD: usize = 128 * 1024;
 
 type PlainClient = Client<WatchedConnector, Full<Bytes>>;
 type TlsClient = Client<HttpsConnector<WatchedConnector>, Full<Bytes>>;
@@ -220,7 +220,10 @@ impl Failed {
 }
 
 /// Resolves, with the error, only if no connection stands after `limit`.
-async fn connects_within(limit: Duration, mut captured: CaptureConnection) -> UpstreamError {
+pub(super) async fn connects_within(
+    limit: Duration,
+    mut captured: CaptureConnection,
+) -> UpstreamError {
     let connected = async {
         // Nothing there after the wait: the attempt has failed, and its own error tells more.
         if captured.wait_for_connection_metadata().await.is_none() {

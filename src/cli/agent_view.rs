@@ -102,12 +102,12 @@ pub(super) struct Paint {
 }
 
 impl Paint {
-    /// The text of a state in the colour of that state.
+    /// The text of a state (of an agent, a turn, a message) in the colour of that state.
     pub(super) fn state(self, state: &str, text: &str) -> String {
         match state {
-            "running" => self.with("32", text),
-            "parked" => self.with("31", text),
-            "stopped" => self.with("33", text),
+            "starting" | "running" => self.with("32", text),
+            "parked" | "failed" | "timed-out" | "dead" => self.with("31", text),
+            "stopped" | "cancelled" | "interrupted" | "expired" => self.with("33", text),
             _ => text.to_owned(),
         }
     }

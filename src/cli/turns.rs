@@ -75,13 +75,7 @@ pub(super) fn run(args: &TurnsArgs, world: &World, output: &mut dyn Write) -> an
 
 /// When, how long, how it ended, callbacks, id; and why it failed.
 fn line(turn: &TurnView, now: DateTime<Utc>, paint: Paint) -> String {
-    let colour = match turn.state.as_str() {
-        "running" | "starting" => "running",
-        "failed" | "timed-out" => "parked",
-        "cancelled" | "interrupted" => "stopped",
-        _ => "",
-    };
-    let state = paint.state(colour, &format!("{:<11}", shown(&turn.state)));
+    let state = paint.state(&turn.state, &format!("{:<11}", shown(&turn.state)));
     let lasted = span(turn.ended_at.unwrap_or(now) - turn.started_at);
     let started = turn.started_at.format("%Y-%m-%d %H:%M:%SZ");
     let id = paint.dim(&shown(&turn.id));

@@ -21,6 +21,7 @@ use super::{
 mod agents;
 mod backend;
 mod inert;
+mod peers;
 mod server;
 
 const LEAST_BODY: u64 = 1 << 10;
@@ -62,6 +63,8 @@ pub(super) fn settings(
     let (limits, metrics) = (checker.limits(raw), checker.metrics(raw));
     let store = checker.store(raw, &home, &mailbox.inbox);
     let agents = checker.agents(&raw.agents);
+    let courier = checker.courier(&raw.courier);
+    let peers = checker.peers(raw, agents.as_ref(), &courier);
     checker.warn_of_what_has_no_effect();
     let Some(agents) = agents else {
         return Err(ConfigError::Refused(checker.problems));
@@ -69,6 +72,8 @@ pub(super) fn settings(
     let settings = Settings {
         store,
         agents,
+        peers,
+        courier,
         config_file: found.file,
         origin: found.origin,
         routing,
@@ -246,6 +251,9 @@ impl Checker<'_> {
             body,
             body_idle: self.at_least_a_moment("limits.body_idle", raw.limits.body_idle),
             in_flight: usize::try_from(in_flight).unwrap_or(1024),
+            hops: raw.limits.hops.map_or(8, u32::from),
+            pair_rate: raw.limits.pair_rate.unwrap_or(60),
+            repeats: raw.limits.repeats.unwrap_or(5),
         }
     }
 

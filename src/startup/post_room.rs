@@ -6,6 +6,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use postroom_actors::{
     agent_directory::Agents,
     backend_relay::{BackendRelay, BackendRelayParts},
+    courier::Courier,
     delivery::Mailbox,
     domain::{
         circuit::CircuitSettings, compaction::Compaction, inbox_item::ItemExtras, peer::Peers,
@@ -17,7 +18,7 @@ use postroom_actors::{
 };
 use tokio::sync::{Semaphore, watch};
 
-use super::{Mode, StartError, agents::RunningAgents, backends};
+use super::{Mode, StartError, agents::RunningAgents, backends, courier};
 use crate::{
     adapters::{
         inbox_files::InboxFiles,
@@ -30,7 +31,7 @@ use crate::{
         SharedState,
         auth::{Door, Keys, TurnAccess},
         body::BodyLimits,
-        state::{Answers, PostRules, Stopping},
+        state::{Answers, Stopping},
     },
     settings::{Compact, MailboxSettings, Settings},
 };
@@ -45,6 +46,9 @@ pub struct PostRoom {
     pub inbox_writer: Mailbox<InboxWriter>,
     /// Admits relays.
     pub backend_relay: Mailbox<BackendRelay>,
+    /// Sends messages.
+    pub courier: Mailbox<Courier>,
+    peers: Peers,
     /// Agents and their turns.
     pub(super) agents: Arc<RunningAgents>,
     inbox_is_behind: watch::Sender<bool>,
@@ -62,9 +66,14 @@ impl PostRoom {
         let store = open_store(&settings.store.path, &settings.mailbox.inbox, &clock)?;
         let store = Arc::new(store);
         let inbox = Arc::new(InboxFiles::open(&settings.mailbox.inbox)?);
-        let agents = RunningAgents::start(settings, mode, &store, &clock, url)?;
+        let peers = settings.peer_profiles();
+        let agents = RunningAgents::start(settings, mode, &store, &clock, peers.clone(), url)?;
+        let who = agents.agents.clone();
+        let courier = courier::start(settings, &store, who, peers.clone(), &clock);
         let post_room = Self {
             store,
+            courier,
+            peers,
             agents: Arc::new(agents),
             router: Mailbox::new("router"),
             inbox_writer: Mailbox::new("inbox_writer"),
@@ -163,15 +172,11 @@ impl PostRoom {
             replies: Arc::new(AgentReplies::new(settings.home.clone())),
             transcripts: Arc::new(TranscriptFiles),
             list_agents: settings.models.list_agents,
-            courier: Mailbox::new("courier"),
+            courier: self.courier.clone(),
             deliveries: self.store.clone(),
             book: self.store.clone(),
-            peers: Peers::default(),
-            post: PostRules {
-                hops: 8,
-                reply_hosts: Vec::new(),
-                default_agent: settings.agents.default.clone(),
-            },
+            peers: self.peers.clone(),
+            post: courier::rules(settings),
             router: self.router.clone(),
             inbox_writer: self.inbox_writer.clone(),
             backend_relay: self.backend_relay.clone(),

@@ -27,6 +27,7 @@ const SKILL_PATH: &str = "openclaw_message_cli_skill_path";
 const MESSAGE: &str = "message";
 const BATCH: &str = "batch";
 const TASK_ID: &str = "task_id";
+const SENDER: &str = "sender";
 
 /// What an agent is told about a backend's reply.
 const CHECK_THE_REPLY: &str = "A backend model has already answered with the text in \
@@ -82,10 +83,12 @@ pub fn render(message: &StoredMessage, reply: Option<&str>, extras: &ItemExtras)
 }
 
 /// Makes the item of a task of an agent: the request with the human's words, where it has some, and
-/// the id to answer with.
+/// the id to answer with. A message says who sent it, as its secret or key told.
 pub fn render_task(task: &NewTask, prompt: Option<Arc<str>>) -> InboxItem {
     let id = Some(Arc::from(task.id.to_string()));
-    let texts = [(PROMPT, prompt), (TASK_ID, id)].into_iter();
+    let envelope = task.envelope.as_deref();
+    let sender = envelope.map(|envelope| Arc::from(envelope.sender.to_string()));
+    let texts = [(PROMPT, prompt), (TASK_ID, id), (SENDER, sender)].into_iter();
     let added = texts.filter_map(|(key, text)| Some((key, Added::Text(text?))));
     InboxItem {
         body: Some(task.body.clone()),

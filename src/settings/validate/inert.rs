@@ -7,13 +7,12 @@ use crate::settings::layers::Layer;
 const ANY: &str = "*";
 
 /// Beginnings of keys without effect, and how the warning names them.
-const WITHOUT_EFFECT: [(&[&str], &str); 13] = [
+const WITHOUT_EFFECT: [(&[&str], &str); 11] = [
     (&["agents", ANY, "models"], "agents.NAME.models"),
     (
         &["agents", ANY, "embeddings_model"],
         "agents.NAME.embeddings_model",
     ),
-    (&["peers"], "[peers]"),
     (&["bridge"], "[bridge]"),
     (&["upstream_proxy"], "[upstream_proxy]"),
     (&["embeddings"], "[embeddings]"),
@@ -21,7 +20,6 @@ const WITHOUT_EFFECT: [(&[&str], &str); 13] = [
     (&["store", "credentials"], "store.credentials"),
     (&["store", "replicas"], "store.replicas"),
     (&["store", "durability"], "store.durability"),
-    (&["limits", "hops"], "limits.hops"),
     (&["limits", "embeddings_body"], "limits.embeddings_body"),
     (&["telemetry", "otlp_endpoint"], "telemetry.otlp_endpoint"),
 ];

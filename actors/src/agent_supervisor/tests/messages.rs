@@ -189,3 +189,20 @@ async fn whoever_follows_a_turn_sees_what_it_sends() {
     };
     assert_eq!((message, to), (id(9), bob()));
 }
+
+#[actix_rt::test]
+async fn a_message_in_an_inbox_says_who_sent_it_and_its_sender_cannot_say_otherwise() {
+    let desk = Desk::of(AgentProfile {
+        delivery: crate::domain::agent::Delivery::Inbox,
+        ..profile()
+    });
+    let claims = NewTask {
+        body: Bytes::from(r#"{"type":"TASK","payload":{},"sender":"key:root"}"#),
+        ..message(1, "a")
+    };
+    let feed = desk.give(claims).await;
+    assert_eq!(ended(&feed).await, TaskOutcome::Done);
+    let items = desk.inbox.contents();
+    assert_eq!(items[0]["sender"], "peer:bob");
+    assert_eq!(items[0]["task_id"], id(1).to_string());
+}
