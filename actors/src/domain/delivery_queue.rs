@@ -39,6 +39,8 @@ pub struct Terms {
     pub concurrency: usize,
     /// How long the whole schedule takes at most.
     pub span: Duration,
+    /// The longest pause of the schedule: its circuit is open no longer than that.
+    pub longest_pause: Duration,
 }
 
 /// Everything that waits for delivery.
@@ -242,6 +244,7 @@ impl DeliveryQueue {
     ) {
         let sequence = delivery.sequence;
         let number = self.number_of(&delivery.to, terms);
+        let has_failed = is_paced && delivery.attempts > 0;
         self.sequences.insert(delivery.id, sequence);
         let conversation = Arc::clone(&delivery.conversation);
         let item = Item {
@@ -253,6 +256,9 @@ impl DeliveryQueue {
         };
         self.items.insert(sequence, item);
         if let Some(recipient) = self.recipients.get_mut(&number) {
+            if has_failed {
+                recipient.was_failing(now);
+            }
             recipient.join(&conversation, sequence);
             recipient.settle(&conversation, &self.items, now);
         }

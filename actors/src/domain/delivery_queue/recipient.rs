@@ -92,7 +92,10 @@ impl Recipient {
             paced: Heads::new(),
             deadlines: Heads::new(),
             expiries: Heads::new(),
-            circuit: Circuit::new(circuits),
+            circuit: Circuit::new(CircuitSettings {
+                open_for: circuits.open_for.min(terms.longest_pause),
+                ..circuits
+            }),
             failing_since: None,
             trying: 0,
             paced_through: Sequence(i64::MIN),
@@ -241,6 +244,11 @@ impl Recipient {
     /// The probe of the circuit asked nobody: another may be made.
     pub(super) fn release_probe(&mut self, now: DateTime<Utc>) {
         self.circuit.release_probe(now);
+    }
+
+    /// A try had failed before the start: once it is well, what waits need not wait for its time.
+    pub(super) fn was_failing(&mut self, now: DateTime<Utc>) {
+        self.failing_since.get_or_insert(now);
     }
 
     /// Takes note of how the recipient is.
