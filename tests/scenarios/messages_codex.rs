@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::support::{
     agents::AGENT,
-    messages::{QUICK, message},
+    messages::{message, quick},
     peers::Peer,
     real_cli::{Cli::Codex, RealAgent},
     tools::ClientResult,
@@ -17,8 +17,9 @@ async fn codex_answers_a_message_with_the_command_in_its_prompt() -> ClientResul
     let boss = Peer::that_takes_all();
     let peer = format!(
         "turn_timeout = \"120s\"\n[peers.boss]\nurl = {:?}\nsecret = {SECRET:?}\nallow_private = true\n\
-         schedule = {QUICK}\nanswer_types = [\"PR_READY\"]\nto = \"{AGENT}\"",
-        boss.url()
+         schedule = {}\nanswer_types = [\"PR_READY\"]\nto = \"{AGENT}\"",
+        boss.url(),
+        quick()
     );
     let agent = RealAgent::start(Codex, &peer).await?;
     // The mock model has the shell run the block of the prompt that holds this word.

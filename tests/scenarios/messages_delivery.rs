@@ -131,36 +131,48 @@ async fn what_waits_holds_back_its_own_conversation_alone() {
 const AGAIN: [u16; 7] = [408, 425, 429, 500, 502, 503, 504];
 const NEVER: [u16; 7] = [400, 404, 405, 409, 410, 413, 422];
 
+/// Answers with the status that a message ends with.
+fn as_told(_: usize, one: &Received) -> Reply {
+    let status = one.text().split(' ').next_back().unwrap().parse().unwrap();
+    Reply::Status(status, "", r#"{"error":"as it was told"}"#)
+}
+
+/// Sends messages that are answered with a status, and one that is taken: a peer that fails five
+/// times in a row is left alone.
+async fn answered(broker: &Broker, status: u16) -> String {
+    let letter = |status| {
+        let text = format!("status {status}");
+        to("office", &text, &text)
+    };
+    let id = broker.sends("alice", &letter(status)).await;
+    let look = async || broker.message(&id).await["ended_at"].clone();
+    until_async("the end of a delivery", look, Value::is_string).await;
+    let well = broker.sends("alice", &letter(200)).await;
+    broker.until_message(&well, "delivered").await;
+    id
+}
+
 #[actix_web::test]
 async fn the_status_decides_whether_a_message_is_tried_again() {
-    let peer = Peer::start(|_, one| {
-        let status = one.text().split(' ').next_back().unwrap().parse().unwrap();
-        Reply::Status(status, "", r#"{"error":"as it was told"}"#)
-    });
+    let peer = Peer::start(as_told);
     let broker = office()
         .peer("office", peer.url(), SECRET, &schedule(SHORT))
+        .with("[limits]\nrepeats = 0")
         .start()
         .await;
-    let mut sent = Vec::new();
-    for status in AGAIN.iter().chain(&NEVER).chain(&[200, 201, 202, 204]) {
-        let letter = to(
-            "office",
-            &format!("about {status}"),
-            &format!("status {status}"),
-        );
-        sent.push((*status, broker.sends("alice", &letter).await));
-    }
-    for (status, id) in sent {
+    for status in AGAIN.iter().chain(&NEVER).chain(&[201, 202, 204]) {
+        let id = answered(&broker, *status).await;
         let (state, code, count) = match status {
             200..300 => ("delivered", Value::Null, 1),
-            _ if AGAIN.contains(&status) => ("dead", json!("out_of_attempts"), 3),
+            _ if AGAIN.contains(status) => ("dead", json!("out_of_attempts"), 3),
             _ => ("dead", json!("refused"), 1),
         };
-        let seen = broker.until_message(&id, state).await;
+        let seen = broker.message(&id).await;
+        assert_eq!(seen["state"], state, "{seen}");
         assert_eq!(seen["delivery"]["reason"]["code"], code, "{seen}");
         assert_eq!(tries(&seen).len(), count, "{seen}");
         assert!(
-            tries(&seen).iter().all(|one| one["status"] == status),
+            tries(&seen).iter().all(|one| one["status"] == *status),
             "{seen}"
         );
     }
@@ -245,22 +257,18 @@ async fn a_redirect_is_not_followed() {
     let elsewhere = PeerPort::reserve();
     let location: &'static str = Box::leak(format!("Location: {}/message", elsewhere.url()).into());
     let elsewhere = elsewhere.open(|_, _| Reply::Received);
-    let peer = Peer::start(move |_, one| {
-        let status = one.text().parse().unwrap();
-        Reply::Status(status, location, "{}")
+    let peer = Peer::start(move |number, one| match as_told(number, one) {
+        Reply::Status(status @ 300..400, _, body) => Reply::Status(status, location, body),
+        other => other,
     });
     let broker = office()
         .peer("office", peer.url(), SECRET, &schedule(SHORT))
+        .with("[limits]\nrepeats = 0")
         .start()
         .await;
     for status in [301, 302, 303, 307, 308] {
-        let id = broker
-            .sends(
-                "alice",
-                &to("office", &status.to_string(), &status.to_string()),
-            )
-            .await;
-        let seen = broker.until_message(&id, "dead").await;
+        let seen = broker.message(&answered(&broker, status).await).await;
+        assert_eq!(seen["state"], "dead", "{seen}");
         assert_eq!(tries(&seen)[0]["status"], status, "{seen}");
     }
     assert!(
@@ -318,7 +326,7 @@ async fn a_peer_that_hangs_slows_no_other() {
     let quick = Peer::that_takes_all();
     let broker = office()
         .peer("hangs", hangs.url(), SECRET, "")
-        .peer("quick", quick.url(), SECRET, "")
+        .peer("quick", quick.url(), "secret-of-the-quick-one", "")
         .start()
         .await;
     let mut stuck = Vec::new();

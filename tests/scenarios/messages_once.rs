@@ -77,16 +77,16 @@ async fn a_repeated_message_is_known_before_and_after_a_restart_and_a_kill() {
         )
         .await;
     assert_ne!(other, in_body);
-    let (status, folder) = broker.stop().await;
-    assert!(status.success(), "{status}");
-    let broker = Broker::start_in(folder, options).await;
-    repeat(&broker, &in_body, &in_header).await;
     let broker = broker.kill_and_restart().await;
     repeat(&broker, &in_body, &in_header).await;
     stage.open();
     for id in [&in_body, &in_header, &other] {
         broker.until_message(id, "done").await;
     }
+    repeat(&broker, &in_body, &in_header).await;
+    let (status, folder) = broker.stop().await;
+    assert!(status.success(), "{status}");
+    let broker = Broker::start_in(folder, options).await;
     repeat(&broker, &in_body, &in_header).await;
     assert_eq!(broker.messages("").await.len(), 3);
 }

@@ -143,9 +143,10 @@ async fn check_parts(two: &Two) {
         .far
         .until_message(&id_of(&answers[0]), "delivered")
         .await;
+    // By the id that the one who asked knows it by.
     assert_eq!(
         same_id(&back["in_reply_to"]),
-        same_id(&taken["id"]),
+        same_id(&asked["id"]),
         "{back}"
     );
 }

@@ -213,8 +213,9 @@ async fn read_message(stream: &mut TcpStream) -> Option<Received> {
             continue;
         };
         let lower = head.to_lowercase();
-        let length = lower.split("content-length: ").nth(1)?.split("\r\n").next();
-        if body.len() >= length?.parse().ok()? {
+        let length = lower.split("content-length: ").nth(1)?;
+        let length: usize = length.split("\r\n").next()?.parse().ok()?;
+        if body.len() >= length {
             return Some(Received {
                 at: Instant::now(),
                 head: head.to_owned(),
