@@ -32,12 +32,19 @@ const LONG_EXCHANGES_A_KILL: usize = 10;
 /// Conversations that the exchanges belong to.
 const CONVERSATIONS: usize = 6;
 
-/// Places at which a broker can be made to die.
-const FAILPOINTS: [&str; 4] = [
-    "store::before_insert",
-    "store::before_commit",
-    "store::after_commit",
-    "store::before_receipts",
+/// Places at which a broker can be made to die, and how often each is passed first, at most: there
+/// should be something to lose.
+const FAILPOINTS: [(&str, u64); 9] = [
+    ("store::before_insert", 14),
+    ("store::before_commit", 14),
+    ("store::after_commit", 14),
+    ("store::before_receipts", 14),
+    ("store::task_queued", 3),
+    ("store::queue_delivery", 3),
+    ("store::delivery_queued", 3),
+    // The recipient has it, and we do not know.
+    ("store::end_attempt", 3),
+    ("store::attempt_ended", 3),
 ];
 
 /// Exchanges during which a broker dies at one of these places.
@@ -68,23 +75,30 @@ impl Side {
         self.broker.as_ref().unwrap()
     }
 
-    /// Kills the broker, and starts it with further environment.
-    async fn restart(&mut self, environment: &[(&str, &str)]) {
+    /// Kills the broker, and starts it again.
+    async fn restart(&mut self) {
         let folder = self.broker.take().unwrap().kill();
-        let mut options = self.options.clone();
-        for (name, value) in environment {
-            options = options.env(name, value);
-        }
-        // It may die of what it finds, before it listens.
-        if let Ok(broker) = Broker::start_or_die_in(folder, options).await {
-            self.wire.lead_to(&broker);
-            self.broker = Some(broker);
-        } else {
-            let folder = Arc::clone(self.stage.folder());
-            let broker = Broker::start_in(folder, self.options.clone()).await;
-            self.wire.lead_to(&broker);
-            self.broker = Some(broker);
-        }
+        let broker = Broker::start_in(folder, self.options.clone()).await;
+        self.wire.lead_to(&broker);
+        self.broker = Some(broker);
+    }
+
+    /// The same with a broker that dies by itself at a named place, and one after it that does not.
+    async fn die_at(&mut self, failpoints: &str) {
+        let folder = self.broker.take().unwrap().kill();
+        let options = self.options.clone().env("POSTROOM_FAILPOINTS", failpoints);
+        let status = match Broker::start_or_die_in(Arc::clone(&folder), options).await {
+            Ok(mut broker) => {
+                self.wire.lead_to(&broker);
+                broker.ended().await
+            }
+            // What the last round left was enough to come to that place.
+            Err((status, _log)) => status,
+        };
+        assert!(!status.success(), "{failpoints}: {status}");
+        let broker = Broker::start_in(folder, self.options.clone()).await;
+        self.wire.lead_to(&broker);
+        self.broker = Some(broker);
     }
 }
 
@@ -256,8 +270,7 @@ async fn give_all(url: &str, numbers: &[usize]) {
 
 #[actix_web::test]
 async fn random_kills_of_either_side_lose_no_message_and_double_none() {
-    let is_long = std::env::var("POSTROOM_FAULTS").is_ok_and(|faults| faults == "full");
-    let (kills, exchanges) = if is_long {
+    let (kills, exchanges) = if is_long() {
         (KILLS.1, LONG_EXCHANGES_A_KILL)
     } else {
         (KILLS.0, EXCHANGES_A_KILL)
@@ -274,7 +287,7 @@ async fn random_kills_of_either_side_lose_no_message_and_double_none() {
         };
         let kill = async {
             tokio::time::sleep(Duration::from_millis(random.u64(20..400))).await;
-            side.restart(&[]).await;
+            side.restart().await;
         };
         tokio::join!(give_all(&url, &numbers), kill);
     }
@@ -283,31 +296,26 @@ async fn random_kills_of_either_side_lose_no_message_and_double_none() {
 
 #[actix_web::test]
 async fn dying_at_every_named_place_loses_no_message_and_doubles_none() {
+    let sides = if is_long() { 2 } else { 1 };
     let mut both = Loop::start().await;
     let mut random = fastrand::Rng::with_seed(13);
-    for (round, failpoint) in FAILPOINTS
-        .iter()
-        .cycle()
-        .take(FAILPOINTS.len() * 2)
-        .enumerate()
-    {
+    let places = FAILPOINTS.iter().cycle().take(FAILPOINTS.len() * sides);
+    for (round, (failpoint, most)) in places.enumerate() {
         let numbers = both.next(EXCHANGES_A_PLACE);
         let url = both.near.wire.url().to_owned();
-        let side = if round < FAILPOINTS.len() {
+        // There are an odd number of places, so that each of them comes to both sides.
+        let side = if round.is_multiple_of(2) {
             &mut both.near
         } else {
             &mut both.far
         };
-        // Passed a few times first, so that there is something to lose.
-        let passes = random.u64(4..14);
+        let passes = random.u64(0..*most);
         let failpoints = format!("{failpoint}={passes}*off->abort");
-        side.restart(&[("POSTROOM_FAILPOINTS", &failpoints)]).await;
-        let die = async {
-            let status = side.broker.as_mut().unwrap().ended().await;
-            assert!(!status.success(), "{failpoint}: {status}");
-            side.restart(&[]).await;
-        };
-        tokio::join!(give_all(&url, &numbers), die);
+        tokio::join!(give_all(&url, &numbers), side.die_at(&failpoints));
     }
     both.check().await;
+}
+
+fn is_long() -> bool {
+    std::env::var("POSTROOM_FAULTS").is_ok_and(|faults| faults == "full")
 }
