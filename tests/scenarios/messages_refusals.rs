@@ -18,6 +18,8 @@ const OFFICE: &str = "secret-of-the-office";
 const LAB: &str = "secret-of-the-lab";
 const CLIENT: &str = "key-of-a-client";
 
+use By::{Alice, Bearer, Nobody, Operator, Secret};
+
 /// Who asks.
 #[derive(Debug, Clone, Copy)]
 enum By {
@@ -33,7 +35,10 @@ enum By {
     Nobody,
 }
 
-/// A request that is refused.
+/// A request that is refused: what is wrong with it, by whom, what it says, the status that it gets,
+/// and a word of the answer.
+type Refused = (&'static str, By, Vec<u8>, u16, &'static str);
+
 struct Row {
     name: &'static str,
     by: By,
@@ -43,385 +48,202 @@ struct Row {
     says: &'static str,
 }
 
-fn row(
-    name: &'static str,
-    by: By,
-    target: &'static str,
-    body: impl Into<Vec<u8>>,
-    status: u16,
-    says: &'static str,
-) -> Row {
-    Row {
+fn rows(target: &'static str, table: Vec<Refused>) -> Vec<Row> {
+    let row = |(name, by, body, status, says)| Row {
         name,
         by,
         target,
-        body: body.into(),
+        body,
         status,
         says,
-    }
+    };
+    table.into_iter().map(row).collect()
 }
 
 const MESSAGE: &str = "POST /message";
 const SEND: &str = "POST /send";
-const PLAIN: &str = r#"{"type":"TASK","payload":{"text":"refused"}}"#;
+const UNAUTHORIZED: &str = "unauthorized";
 
-fn with(fields: &Value) -> String {
-    message("TASK", "refused", fields.clone()).to_string()
+fn with(fields: &Value) -> Vec<u8> {
+    let body = message("TASK", "refused", fields.clone());
+    body.to_string().into()
 }
 
-fn who_may() -> Vec<Row> {
-    use By::{Alice, Bearer, Nobody, Operator, Secret};
-    let to_office = with(&json!({"to": "office"}));
-    let to_lab = with(&json!({"to": "lab"}));
-    vec![
-        row("no secret", Nobody, MESSAGE, PLAIN, 401, "unauthorized"),
-        row(
-            "a wrong secret",
-            Secret("wrong"),
-            MESSAGE,
-            PLAIN,
-            401,
-            "unauthorized",
-        ),
-        row(
-            "an empty secret",
-            Secret(""),
-            MESSAGE,
-            PLAIN,
-            401,
-            "unauthorized",
-        ),
-        row(
-            "a wrong bearer",
-            Bearer("wrong"),
-            MESSAGE,
-            PLAIN,
-            401,
-            "unauthorized",
-        ),
-        row(
-            "nothing on send",
-            Nobody,
-            SEND,
-            to_office.clone(),
-            401,
-            "unauthorized",
-        ),
-        row(
-            "a wrong token",
-            Bearer("turn_x"),
-            SEND,
-            to_office.clone(),
-            401,
-            "unauthorized",
-        ),
-        row(
-            "a client's key on send",
-            Bearer(CLIENT),
-            SEND,
-            to_office.clone(),
-            403,
-            "role",
-        ),
-        row(
-            "a peer's secret on send",
-            Secret(OFFICE),
-            SEND,
-            to_office,
-            403,
-            "secret_send",
-        ),
-        row(
-            "to another peer with a secret that may send",
-            Secret(LAB),
-            SEND,
-            with(&json!({"to": "office"})),
-            403,
-            "lab",
-        ),
-        row(
-            "to an agent with a secret that may send",
-            Secret(LAB),
-            SEND,
-            with(&json!({"to": "alice"})),
-            403,
-            "lab",
-        ),
-        row(
-            "a peer's secret on chats",
-            Secret(OFFICE),
-            "POST /v1/chat/completions",
-            "{}",
-            403,
-            "",
-        ),
-        row(
-            "a peer's secret on responses",
-            Secret(OFFICE),
-            "POST /v1/responses",
-            r#"{"input":"x"}"#,
-            403,
-            "",
-        ),
-        row(
-            "a peer's secret on agents",
-            Secret(OFFICE),
-            "GET /agents",
-            "",
-            403,
-            "",
-        ),
-        row(
-            "a peer's secret on models",
-            Secret(OFFICE),
-            "GET /v1/models",
-            "",
-            403,
-            "",
-        ),
-        row(
-            "a peer's secret on metrics",
-            Secret(OFFICE),
-            "GET /metrics",
-            "",
-            403,
-            "",
-        ),
-        row(
-            "a peer's secret on dead letters",
-            Secret(OFFICE),
-            "GET /dead-letters",
-            "",
-            403,
-            "",
-        ),
-        row(
-            "a client's key on dead letters",
-            Bearer(CLIENT),
-            "GET /dead-letters",
-            "",
-            403,
-            "",
-        ),
-        row(
-            "an agent's key on dead letters",
-            Alice,
-            "GET /dead-letters",
-            "",
-            403,
-            "",
-        ),
-        row(
-            "a message that nobody sent",
-            Operator,
-            "GET /messages/0190a5dac96774bbcceb302099a80570",
-            "",
-            404,
-            "no message",
-        ),
-        row(
-            "what is no id",
-            Operator,
-            "GET /messages/..%2f..%2fetc",
-            "",
-            404,
-            "no message",
-        ),
-        row(
-            "a dead letter that is none",
-            Operator,
-            "POST /dead-letters/0190a5dac96774bbcceb302099a80570/retry",
-            "{}",
-            404,
-            "no dead letter",
-        ),
-        row(
-            "to a peer that is not there, as alice",
-            Alice,
-            SEND,
-            with(&json!({"to": "nobody"})),
-            404,
-            "nobody",
-        ),
-        row(
-            "to a lab's agent that types do not reach",
-            Alice,
-            SEND,
-            to_lab,
-            422,
-            "REPORT",
-        ),
-    ]
+fn plain() -> Vec<u8> {
+    with(&json!({}))
 }
 
-fn what_is_said() -> Vec<Row> {
-    use By::{Alice, Secret};
-    let to_office = |fields: Value| {
-        let mut body = message("TASK", "refused", fields);
-        body["to"] = "office".into();
-        body.to_string()
-    };
-    let mut rows = Vec::new();
-    for (by, target) in [(Secret(OFFICE), MESSAGE), (Alice, SEND)] {
-        rows.extend([
-            row(
-                "no type",
-                by,
-                target,
-                r#"{"payload":{}}"#,
-                400,
-                "missing type",
+fn to(name: &str) -> Vec<u8> {
+    with(&json!({"to": name}))
+}
+
+fn strangers() -> Vec<Row> {
+    let mut table = rows(
+        MESSAGE,
+        vec![
+            ("no secret", Nobody, plain(), 401, UNAUTHORIZED),
+            ("wrong", Secret("wrong"), plain(), 401, UNAUTHORIZED),
+            ("empty", Secret(""), plain(), 401, UNAUTHORIZED),
+            ("a bearer", Bearer("wrong"), plain(), 401, UNAUTHORIZED),
+        ],
+    );
+    table.extend(rows(
+        SEND,
+        vec![
+            ("nothing", Nobody, to("office"), 401, UNAUTHORIZED),
+            (
+                "no token",
+                Bearer("turn_x"),
+                to("office"),
+                401,
+                UNAUTHORIZED,
             ),
-            row(
-                "a type that is null",
-                by,
-                target,
-                r#"{"type":null}"#,
-                400,
-                "missing type",
-            ),
-            row(
-                "an empty type",
-                by,
-                target,
-                r#"{"type":" "}"#,
-                400,
-                "missing type",
-            ),
-            row(
-                "a type that is no text",
-                by,
-                target,
-                r#"{"type":["TASK"]}"#,
-                400,
-                "missing type",
-            ),
-            row("an empty object", by, target, "{}", 400, "missing type"),
-            row("nothing", by, target, "", 400, ""),
-            row("no JSON", by, target, "type=TASK", 400, ""),
-            row("cut off", by, target, r#"{"type":"TASK""#, 400, ""),
-            row("a list", by, target, "[]", 400, "object"),
-            row("a text", by, target, r#""TASK""#, 400, "object"),
-            row(
-                "no UTF-8",
-                by,
-                target,
-                b"{\"type\":\"T\xff\"}".to_vec(),
-                400,
-                "",
-            ),
-            row(
-                "a type twice",
-                by,
-                target,
-                r#"{"type":"A","type":"B"}"#,
-                400,
-                "type",
-            ),
-            row(
-                "a deep payload",
-                by,
-                target,
-                format!(
-                    "{{\"type\":\"T\",\"payload\":{}{}}}",
-                    "[".repeat(300),
-                    "]".repeat(300)
-                ),
-                400,
-                "",
-            ),
-        ]);
-    }
-    for (name, fields, says) in [
-        (
-            "an unknown priority",
-            json!({"priority": "urgent"}),
-            "priority",
-        ),
-        ("a priority over 9", json!({"priority": 10}), "priority"),
-        ("no time", json!({"expires_at": "tomorrow"}), "expires_at"),
-        ("an empty id", json!({"id": ""}), "id"),
-        ("a long id", json!({"id": "x".repeat(256)}), "id"),
-        (
-            "an id with a line break",
-            json!({"id": "a\r\nX-Evil: 1"}),
-            "id",
-        ),
-        ("a type with a line break", json!({"type": "A\nB"}), "type"),
+            ("a client", Bearer(CLIENT), to("office"), 403, "role"),
+            ("a peer", Secret(OFFICE), to("office"), 403, "secret_send"),
+            ("another's", Secret(LAB), to("office"), 403, "lab"),
+            ("an agent's", Secret(LAB), to("alice"), 403, "lab"),
+            ("nobody's", Alice, to("nobody"), 404, "nobody"),
+            ("of a type", Alice, to("lab"), 422, "REPORT"),
+            ("no answer", Alice, plain(), 400, "to"),
+        ],
+    ));
+    table
+}
+
+/// A peer's secret, a client's and an agent's key open nothing else.
+fn closed_doors() -> Vec<Row> {
+    let peers = [
+        "POST /v1/chat/completions",
+        "POST /v1/responses",
+        "GET /v1/models",
+        "GET /agents",
+        "POST /agents/alice/stop",
+        "GET /agents/alice/turns",
+        "GET /metrics",
+        "GET /dead-letters",
+    ];
+    let closed = |by: By| move |target| rows(target, vec![("closed", by, plain(), 403, "")]);
+    let mut table: Vec<Row> = peers.into_iter().flat_map(closed(Secret(OFFICE))).collect();
+    table.extend(closed(Bearer(CLIENT))("GET /dead-letters"));
+    table.extend(closed(Alice)("GET /dead-letters"));
+    for target in [
+        "GET /messages/0190a5dac96774bbcceb302099a80570",
+        "GET /messages/..%2f..%2fetc",
+        "DELETE /messages/x",
+        "POST /dead-letters/0190a5dac96774bbcceb302099a80570/retry",
+        "DELETE /dead-letters/x",
     ] {
-        rows.push(row(name, Secret(OFFICE), MESSAGE, with(&fields), 400, says));
-        rows.push(row(name, Alice, SEND, to_office(fields), 400, says));
+        let unknown = ("unknown", Operator, Vec::new(), 404, "no ");
+        table.extend(rows(target, vec![unknown]));
     }
-    rows.extend([
-        row(
-            "to an agent that is not there",
-            Secret(OFFICE),
-            MESSAGE,
-            with(&json!({"to": "nobody"})),
-            404,
-            "nobody",
-        ),
-        row(
-            "to a path",
-            Secret(OFFICE),
-            MESSAGE,
-            with(&json!({"to": "../../etc"})),
-            404,
-            "",
-        ),
-        row(
-            "answers to a host that is not allowed",
-            Secret(OFFICE),
-            MESSAGE,
-            with(&json!({"reply_to": "http://169.254.169.254/latest"})),
-            422,
-            "reply_to",
-        ),
-        row(
-            "answers to what is no URL",
-            Secret(OFFICE),
-            MESSAGE,
-            with(&json!({"reply_to": "file:///etc/passwd"})),
-            422,
-            "reply_to",
-        ),
-        row("nobody to answer", Alice, SEND, PLAIN, 400, "to"),
-        row(
-            "a type that is not taken",
-            Alice,
-            SEND,
-            r#"{"type":"SECRET_PLAN","payload":{},"to":"lab"}"#,
-            422,
-            "REPORT",
-        ),
-        row(
-            "too many hops",
-            Secret(OFFICE),
-            MESSAGE,
-            with(&json!({"hops": 9})),
-            409,
-            "hops",
-        ),
-        row(
-            "more hops than a number holds",
-            Secret(OFFICE),
-            MESSAGE,
-            r#"{"type":"TASK","hops":99999999999999999999999}"#,
-            409,
-            "hops",
-        ),
-    ]);
-    rows
+    table
+}
+
+/// Bodies that say nothing, on both routes.
+fn bodies() -> Vec<Row> {
+    let deep = format!(
+        r#"{{"type":"T","payload":{}{}}}"#,
+        "[".repeat(300),
+        "]".repeat(300)
+    );
+    let table: Vec<(&str, &[u8], &str)> = vec![
+        ("no type", br#"{"payload":{}}"#, "missing type"),
+        ("null", br#"{"type":null}"#, "missing type"),
+        ("blank", br#"{"type":" "}"#, "missing type"),
+        ("no text", br#"{"type":["TASK"]}"#, "missing type"),
+        ("empty object", b"{}", "missing type"),
+        ("nothing", b"", ""),
+        ("no JSON", b"type=TASK", ""),
+        ("cut off", br#"{"type":"TASK""#, ""),
+        ("a list", b"[]", "object"),
+        ("a text", br#""TASK""#, "object"),
+        ("no UTF-8", b"{\"type\":\"T\xff\"}", ""),
+        ("twice", br#"{"type":"A","type":"B"}"#, "type"),
+        ("deep", deep.as_bytes(), ""),
+    ];
+    let by = |by: By| {
+        let refused = |(name, body, says): &(&'static str, &[u8], &'static str)| {
+            (*name, by, body.to_vec(), 400, *says)
+        };
+        table.iter().map(refused).collect()
+    };
+    let mut all = rows(MESSAGE, by(Secret(OFFICE)));
+    all.extend(rows(SEND, by(Alice)));
+    all
+}
+
+/// Fields that cannot be meant, on both routes.
+fn fields() -> Vec<Row> {
+    let table = [
+        ("priority", json!("urgent")),
+        ("priority", json!(10)),
+        ("expires_at", json!("tomorrow")),
+        ("id", json!("")),
+        ("id", json!("x".repeat(256))),
+        ("id", json!("a\r\nX-Evil: 1")),
+        ("type", json!("A\nB")),
+        ("context_id", json!({})),
+        ("in_reply_to", json!([])),
+    ];
+    let mut all = Vec::new();
+    for (field, value) in table {
+        let mut body = message("TASK", "refused", json!({}));
+        body[field] = value;
+        let row = |by, body: &Value| vec![(field, by, body.to_string().into(), 400, field)];
+        all.extend(rows(MESSAGE, row(Secret(OFFICE), &body)));
+        body["to"] = "office".into();
+        all.extend(rows(SEND, row(Alice, &body)));
+    }
+    all
+}
+
+fn recipients_answers_and_hops() -> Vec<Row> {
+    let by = Secret(OFFICE);
+    let reply_to = |url: &str| with(&json!({"reply_to": url}));
+    let hops = |hops: &str| format!(r#"{{"type":"TASK","hops":{hops}}}"#).into_bytes();
+    let many = "99999999999999999999999";
+    rows(
+        MESSAGE,
+        vec![
+            ("to nobody", by, to("nobody"), 404, "nobody"),
+            ("to a path", by, to("../../etc"), 404, ""),
+            ("to a peer", by, to("peer:lab"), 404, ""),
+            (
+                "inside",
+                by,
+                reply_to("http://169.254.169.254/"),
+                422,
+                "reply_to",
+            ),
+            (
+                "a file",
+                by,
+                reply_to("file:///etc/passwd"),
+                422,
+                "reply_to",
+            ),
+            (
+                "ours",
+                by,
+                reply_to("http://127.0.0.1:7011/"),
+                422,
+                "reply_to",
+            ),
+            ("too many hops", by, hops("9"), 409, "hops"),
+            ("far too many", by, hops(many), 409, "hops"),
+            ("negative", by, hops("-1"), 400, "hops"),
+        ],
+    )
 }
 
 async fn run(broker: &Broker, row: &Row) -> Option<String> {
     let bearer = |key: &str| format!("Authorization: Bearer {key}\r\n");
     let by = match row.by {
-        By::Secret(secret) => format!("X-Shared-Secret: {secret}\r\n"),
-        By::Bearer(key) => bearer(key),
-        By::Alice => bearer(&key_of("alice")),
-        By::Operator => bearer(broker.key()),
-        By::Nobody => String::new(),
+        Secret(secret) => format!("X-Shared-Secret: {secret}\r\n"),
+        Bearer(key) => bearer(key),
+        Alice => bearer(&key_of("alice")),
+        Operator => bearer(broker.key()),
+        Nobody => String::new(),
     };
     let head = format!(
         "{} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Length: {}\r\n{by}\r\n",
@@ -470,7 +292,14 @@ async fn each_message_that_is_refused_gets_its_answer_and_leaves_nothing() {
         .start()
         .await;
     let mut problems = Vec::new();
-    for row in who_may().iter().chain(&what_is_said()) {
+    let tables = [
+        strangers(),
+        closed_doors(),
+        bodies(),
+        fields(),
+        recipients_answers_and_hops(),
+    ];
+    for row in tables.iter().flatten() {
         problems.extend(run(&broker, row).await);
     }
     assert!(problems.is_empty(), "\n{}\n", problems.join("\n"));
