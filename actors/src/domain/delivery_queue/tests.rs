@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use chrono::TimeZone;
 use uuid::Uuid;
 
@@ -413,4 +415,44 @@ fn addresses_are_forgotten_and_peers_that_fail_are_not() {
     assert!(queue.numbers.contains_key(&peer("bob")));
     queue.is_well(&peer("bob"), at(1));
     assert!(queue.recipients.is_empty() && queue.numbers.is_empty());
+}
+
+#[test]
+fn an_agent_that_took_nothing_is_asked_every_half_minute() {
+    let mut queue = open_queue();
+    for number in 1..=8 {
+        let of_agent = WaitingDelivery {
+            to: Party::parse("agent:alice").unwrap(),
+            ..delivery(number, "bob", &number.to_string())
+        };
+        queue.push(of_agent, TERMS, at(0));
+    }
+    while let Some(step) = queue.next(at(0)) {
+        queue.ended(id(number(&step)), ill(at(10_000)), at(0));
+    }
+    let mut asked = Vec::new();
+    for second in 1..=120 {
+        while let Some(step) = queue.next(at(second)) {
+            asked.push(second);
+            queue.ended(id(number(&step)), ill(at(10_000)), at(second));
+        }
+    }
+    assert_eq!(asked, [30, 60, 90, 120]);
+    assert!(matches!(queue.next(at(150)), Some(Step::Try { .. })));
+}
+
+#[test]
+fn what_failed_before_a_start_goes_once_its_recipient_takes_something() {
+    let mut queue = DeliveryQueue::new(CircuitSettings::default());
+    let failed = WaitingDelivery {
+        attempts: 3,
+        due: at(5000),
+        ..delivery(1, "bob", "a")
+    };
+    queue.push_paced(failed, TERMS, at(0));
+    queue.open();
+    push(&mut queue, 2, "bob", "b");
+    assert_eq!(begun(&mut queue, at(0)), [2]);
+    queue.ended(id(2), well(), at(0));
+    assert_eq!(begun(&mut queue, at(0)), [1]);
 }
