@@ -2,7 +2,7 @@
 //!
 //! Deliveries of one lane (one recipient, one conversation) go one after the other in the order of
 //! acceptance; lanes go side by side, as many at once as their recipient takes. A recipient that
-//! fails is left alone by its circuit. What was found at a start, and what waited for a recipient
+//! fails is left alone by its circuit; an agent of ours that fails is asked now and then. What was found at a start, and what waited for a recipient
 //! that is back, is paced. Each step costs the logarithm of what waits: only the first delivery of
 //! each lane stands in an order, and only the next wish of each recipient on the agenda.
 

@@ -656,7 +656,7 @@ fn a_hundred_thousand_lanes_are_worked_through_without_looking_at_all_of_them() 
     assert_eq!(done, 100_000);
     // Far more than it takes, far less than a look at all of them at each step would.
     assert!(
-        began.elapsed() < Duration::from_secs(60),
+        began.elapsed() < Duration::from_mins(1),
         "{:?}",
         began.elapsed()
     );
