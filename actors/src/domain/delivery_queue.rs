@@ -2,9 +2,10 @@
 //!
 //! Deliveries of one lane (one recipient, one conversation) go one after the other in the order of
 //! acceptance; lanes go side by side, as many at once as their recipient takes. A recipient that
-//! fails is left alone by its circuit; an agent of ours that fails is asked now and then. What was found at a start, and what waited for a recipient
-//! that is back, is paced. Each step costs the logarithm of what waits: only the first delivery of
-//! each lane stands in an order, and only the next wish of each recipient on the agenda.
+//! fails is left alone by its circuit; an agent of ours that fails is asked now and then. What was
+//! found at a start, and what waited for a recipient that is back, is paced. Each step costs the
+//! logarithm of what waits: only the first delivery of each lane stands in an order, and only the
+//! next wish of each recipient on the agenda.
 
 mod intake;
 mod lane;
@@ -59,6 +60,8 @@ struct Item {
     is_held_back: bool,
     /// Its first try is paced: it was there at the start.
     is_paced: bool,
+    /// It has ended otherwise while it was under way.
+    is_over: bool,
     under_way: Option<UnderWay>,
 }
 
@@ -147,15 +150,14 @@ impl DeliveryQueue {
     }
 
     /// Takes out a delivery that has ended otherwise. One that is under way stays until its end is
-    /// told.
+    /// told, whatever that is.
     pub fn remove(&mut self, id: MessageId, now: DateTime<Utc>) {
-        let sequence = self.sequences.get(&id).copied();
-        let idle = sequence.filter(|sequence| {
-            let item = self.items.get(sequence);
-            item.is_some_and(|item| item.under_way.is_none())
-        });
-        if let Some(sequence) = idle {
-            self.forget(sequence, now);
+        let Some(sequence) = self.sequences.get(&id).copied() else {
+            return;
+        };
+        match self.items.get_mut(&sequence) {
+            Some(item) if item.under_way.is_some() => item.is_over = true,
+            _ => self.forget(sequence, now),
         }
     }
 
@@ -238,6 +240,7 @@ impl DeliveryQueue {
         let sequence = self.sequences.get(&id).copied()?;
         let item = self.items.get_mut(&sequence)?;
         let under_way = item.under_way.take()?;
+        let again = end.again.filter(|_| !item.is_over);
         self.under_way = self.under_way.saturating_sub(1);
         let number = item.recipient;
         let recipient = self.recipients.get_mut(&number)?;
@@ -245,7 +248,7 @@ impl DeliveryQueue {
         let change = match under_way {
             UnderWay::GivingUp => None,
             UnderWay::Try { is_probe, is_early } => {
-                if let Some(again) = end.again {
+                if let Some(again) = again {
                     item.delivery.due = again.due;
                     item.is_held_back = again.is_held_back;
                     item.is_paced = false;
@@ -261,7 +264,7 @@ impl DeliveryQueue {
             }
         };
         self.note_change(number, change);
-        match end.again {
+        match again {
             Some(_) => {
                 self.settle(sequence, now);
                 self.refresh(number);

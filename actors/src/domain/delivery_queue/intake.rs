@@ -52,6 +52,7 @@ impl DeliveryQueue {
             recipient: number,
             is_held_back: false,
             is_paced,
+            is_over: false,
             under_way: None,
         };
         self.items.insert(sequence, item);
