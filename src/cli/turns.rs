@@ -81,7 +81,8 @@ fn line(turn: &TurnView, now: DateTime<Utc>, paint: Paint) -> String {
     let id = paint.dim(&shown(&turn.id));
     let mut line = format!("{started}  {lasted:>7}  {state}  {id}");
     if turn.callbacks > 0 {
-        line = format!("{line}  {} callbacks", turn.callbacks);
+        let plural = if turn.callbacks == 1 { "" } else { "s" };
+        line = format!("{line}  {} callback{plural}", turn.callbacks);
     }
     if let Some(failure) = &turn.failure {
         line = format!("{line}  {}", shown(&failure.message));
