@@ -10,7 +10,7 @@ mod turns;
 use std::{future::Future, time::Duration};
 
 use actix_web::dev::Server;
-use postroom_actors::lifecycle::Drain;
+use postroom_actors::{delivery::DeliveryError, lifecycle::Drain};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{cli::exit, http::SharedState, startup::PostRoom};
@@ -105,16 +105,20 @@ async fn first_end(
 
 async fn drain(post_room: &PostRoom) {
     // No try to deliver begins any more; what is under way is waited for.
-    if let Err(error) = post_room.courier.ask(Drain, DELIVERY_DEADLINE).await {
-        tracing::warn!(%error, "deliveries are under way; the next start goes on with them");
-    }
-    if let Err(error) = post_room.inbox_writer.ask(Drain, DRAIN_DEADLINE).await {
-        tracing::warn!(%error, "inbox not fully written; the next start goes on with it");
-    }
+    let courier = post_room.courier.ask(Drain, DELIVERY_DEADLINE).await;
+    tell_if_late(courier, "deliveries are under way");
+    let inbox = post_room.inbox_writer.ask(Drain, DRAIN_DEADLINE).await;
+    tell_if_late(inbox, "the inbox is not fully written");
     if !post_room.store.close(CLOSE_DEADLINE).await {
         tracing::warn!("the store is still busy; what was accepted is on disk");
     }
     tracing::info!("postroom stopped");
+}
+
+fn tell_if_late(drained: Result<(), DeliveryError>, what: &str) {
+    if let Err(error) = drained {
+        tracing::warn!(%error, "{what}; the next start goes on with it");
+    }
 }
 
 const fn exit_code(end: &End) -> u8 {

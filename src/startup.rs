@@ -20,7 +20,6 @@ use std::{
 use actix_web::{App, HttpServer, middleware::from_fn, web};
 use metrics_exporter_prometheus::PrometheusHandle;
 use postroom_actors::{
-    agent_directory::Whom,
     agent_supervisor, backend_relay, courier as courier_actor,
     domain::ids::AgentId,
     ports::{Clock, turns::HiredAgent},
@@ -103,7 +102,7 @@ async fn run(settings: Settings, mode: Mode, metrics: PrometheusHandle) -> Resul
     let endpoint = format!("http://{address}");
     let own_url = own_url(address);
     let post_room = PostRoom::open(&settings, mode, Arc::clone(&clock), &own_url)?;
-    post_room.agents.take_in(Whom::All).await;
+    post_room.take_in_agents(&settings).await;
     let backends = Backends::new(&settings);
     let workers = settings.server.workers;
     let runtime = running::runtime_file(own_url)?;

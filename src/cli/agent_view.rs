@@ -131,6 +131,11 @@ impl Paint {
     }
 }
 
+/// A number with its word, in the singular or the plural.
+pub(super) fn counted(number: u64, one: &str, more: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { more })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
-    agent_view::{Paint, shown, span},
+    agent_view::{Paint, counted, shown, span},
     client::Client,
     table,
 };
@@ -213,10 +213,6 @@ fn due_in(due: DateTime<Utc>, now: DateTime<Utc>) -> String {
         return "now".to_owned();
     }
     format!("in {}", span(due - now))
-}
-
-fn counted(number: u64, one: &str, more: &str) -> String {
-    format!("{number} {}", if number == 1 { one } else { more })
 }
 
 fn time(at: DateTime<Utc>) -> String {

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{
     HomeArgs, World,
-    agent_view::{self, Paint, shown, span},
+    agent_view::{self, Paint, counted, shown, span},
     client::{Client, ClientError, block_on},
     exit,
 };
@@ -81,7 +81,8 @@ fn line(turn: &TurnView, now: DateTime<Utc>, paint: Paint) -> String {
     let id = paint.dim(&shown(&turn.id));
     let mut line = format!("{started}  {lasted:>7}  {state}  {id}");
     if turn.callbacks > 0 {
-        line = format!("{line}  {} callbacks", turn.callbacks);
+        let callbacks = counted(turn.callbacks, "callback", "callbacks");
+        line = format!("{line}  {callbacks}");
     }
     if let Some(failure) = &turn.failure {
         line = format!("{line}  {}", shown(&failure.message));

@@ -25,15 +25,16 @@ use crate::{
 /// What an agent is told of answering a message, where the operator has no words of their own.
 const REPLY_TEMPLATE: &str = include_str!("../../skills/reply-to-peer/instructions.md");
 
-/// Starts the courier on this thread's arbiter.
+/// Starts the courier on this thread's arbiter. The agents are known by then: what waits for one that
+/// is not known is given up.
 pub(super) fn start(
     settings: &Settings,
+    mailbox: &Mailbox<Courier>,
     store: &Arc<SqliteStore>,
     agents: Agents,
     peers: Peers,
     clock: &Arc<dyn Clock>,
-) -> Mailbox<Courier> {
-    let mailbox = Mailbox::new("courier");
+) {
     let parts = CourierParts {
         store: store.clone(),
         agents,
@@ -55,7 +56,6 @@ pub(super) fn start(
         Arc::clone(clock),
         move || Courier::new(parts.clone()),
     ));
-    mailbox
 }
 
 fn transport(settings: &Settings) -> PeerHttp {

@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use postroom_actors::{
-    agent_directory::Agents,
+    agent_directory::{Agents, Whom},
     backend_relay::{BackendRelay, BackendRelayParts},
     courier::Courier,
     delivery::Mailbox,
@@ -68,11 +68,9 @@ impl PostRoom {
         let inbox = Arc::new(InboxFiles::open(&settings.mailbox.inbox)?);
         let peers = settings.peer_profiles();
         let agents = RunningAgents::start(settings, mode, &store, &clock, peers.clone(), url)?;
-        let who = agents.agents.clone();
-        let courier = courier::start(settings, &store, who, peers.clone(), &clock);
         let post_room = Self {
             store,
-            courier,
+            courier: Mailbox::new("courier"),
             peers,
             agents: Arc::new(agents),
             router: Mailbox::new("router"),
@@ -85,6 +83,20 @@ impl PostRoom {
         post_room.start_inbox_writer(&settings.mailbox, inbox);
         post_room.start_backend_relay(settings);
         Ok(post_room)
+    }
+
+    /// Takes the agents in, then lets messages be delivered.
+    pub(super) async fn take_in_agents(&self, settings: &Settings) {
+        self.agents.take_in(Whom::All).await;
+        let (agents, peers) = (self.agents.agents.clone(), self.peers.clone());
+        courier::start(
+            settings,
+            &self.courier,
+            &self.store,
+            agents,
+            peers,
+            &self.clock,
+        );
     }
 
     /// Who there is, for the orderly stop.

@@ -13,9 +13,9 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::support::{
-    agents::{Stage, id_of},
+    agents::{KEEP_PROMPT, Stage, id_of},
     broker::Broker,
-    messages::{Office, SHORT, SLOW, fixture, message},
+    messages::{Office, SHORT, SLOW, fixture, message, quick},
     peers::{Peer, PeerPort, Received, Reply},
     wait::until_async,
 };
@@ -398,4 +398,56 @@ async fn a_sender_can_wait_until_its_message_is_delivered() {
     assert_eq!(answer.status, 200, "{answer:?}");
     assert_eq!(answer.json()["delivered"], true, "{answer:?}");
     assert!(peer.texts().contains(&"somebody there soon".to_owned()));
+}
+
+#[actix_web::test]
+async fn answers_go_where_a_message_asked_for_them_and_no_secret_goes_along() {
+    let (stage, inbox, own) = (Stage::new(), Peer::that_takes_all(), Peer::that_takes_all());
+    let broker = Office::new()
+        .agent(&stage, "alice", &fixture("send.sh", "STATUS"), "")
+        .peer("office", own.url(), SECRET, "to = \"alice\"")
+        .with("[courier]\nreply_hosts = [\"127.0.0.1\"]\nallow_private = true")
+        .start()
+        .await;
+    let reply_to = format!("{}/inbox?of=7", inbox.url());
+    let task = message("TASK", "tell them", json!({"reply_to": reply_to}));
+    let id = broker.receives(SECRET, &task).await;
+    let received = inbox.until_received(1).await;
+    assert!(
+        received[0].head.starts_with("POST /inbox?of=7 "),
+        "{received:?}"
+    );
+    assert_eq!(received[0].kind(), "STATUS");
+    assert!(!received[0].head.contains(SECRET), "{received:?}");
+    broker.until_message(&id, "answered").await;
+    assert!(own.received().is_empty());
+}
+
+#[actix_web::test]
+async fn what_is_sent_to_an_agent_that_is_stopped_waits_for_it_in_order_and_over_a_kill() {
+    let (stage, bobs) = (Stage::new(), Stage::new());
+    let bob = bobs.script("keeps.sh", KEEP_PROMPT);
+    let office = Office::new()
+        .agent(&stage, "alice", &fixture("send.sh", "STATUS"), "")
+        .agent(&bobs, "bob", &bob, "")
+        .key_of_agent("alice")
+        .with(&format!("[courier]\nschedule = {}", quick()));
+    let broker = Broker::start_in(Arc::clone(stage.folder()), office.options()).await;
+    let stopped = broker.post("/agents/bob/stop", "{}", &[]).await;
+    assert!((200..300).contains(&stopped.status), "{stopped:?}");
+    let mut ids = Vec::new();
+    for text in ["one", "two", "three"] {
+        ids.push(broker.sends("alice", &to("bob", "harbour", text)).await);
+    }
+    assert_eq!(broker.message(&ids[0]).await["state"], "waiting");
+    let broker = broker.kill_and_restart().await;
+    let started = broker.post("/agents/bob/start", "{}", &[]).await;
+    assert!((200..300).contains(&started.status), "{started:?}");
+    for id in &ids {
+        let seen = broker.until_message(id, "done").await;
+        assert_eq!(seen["to"], "agent:bob", "{seen}");
+    }
+    let prompts = bobs.prompts().concat();
+    let places = ["one", "two", "three"].map(|text| prompts.find(&format!("\"{text}\"")));
+    assert!(places.is_sorted() && places[0].is_some(), "{prompts}");
 }

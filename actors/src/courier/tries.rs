@@ -49,6 +49,7 @@ pub(super) async fn attempt(
     let Some(message) = message else {
         return gone(delivery);
     };
+    let is_poll = ahead_of.is_some() && delivery.to.agent().is_some();
     let started_at = parts.clock.now();
     let outcome = deliver(&parts, message).await;
     let ended_at = parts.clock.now();
@@ -68,11 +69,16 @@ pub(super) async fn attempt(
         status: outcome.status(),
         error: outcome.error(),
     };
-    let is_open = keep_end(&parts, &delivery, Some(attempt), verdict.after.clone()).await;
+    // An agent that was only asked whether it has room again: nothing has changed.
+    let is_open = if is_poll && matches!(verdict.after, AfterAttempt::Again { .. }) {
+        true
+    } else {
+        keep_end(&parts, &delivery, Some(attempt), verdict.after.clone()).await
+    };
     let again = match &verdict.after {
         AfterAttempt::Again { due } if is_open => Some(Again {
             due: *due,
-            is_held_back: verdict.is_held_back,
+            is_held_back: verdict.is_held_back && !is_poll,
         }),
         _ => None,
     };

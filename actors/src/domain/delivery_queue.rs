@@ -2,25 +2,25 @@
 //!
 //! Deliveries of one lane (one recipient, one conversation) go one after the other in the order of
 //! acceptance; lanes go side by side, as many at once as their recipient takes. A recipient that
-//! fails is left alone by its circuit. What was found at a start, and what waited for a recipient
-//! that is back, is paced. Each step costs the logarithm of what waits: only the first delivery of
-//! each lane stands in an order, and only the next wish of each recipient on the agenda.
+//! fails is left alone by its circuit; an agent of ours that fails is asked now and then. What was
+//! found at a start, and what waited for a recipient that is back, is paced. Each step costs the
+//! logarithm of what waits: only the first delivery of each lane stands in an order, and only the
+//! next wish of each recipient on the agenda.
 
+mod intake;
 mod lane;
 mod recipient;
+mod step;
 
 #[cfg(test)]
 mod tests;
 
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry},
-    sync::Arc,
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use self::recipient::{Pick, Recipient};
+pub use self::step::{Again, CircuitChange, Step, StepEnd, Terms};
 use super::{
     after_attempt::Health, circuit::CircuitSettings, envelope::Sequence, ids::MessageId,
     party::Party, post::WaitingDelivery,
@@ -31,17 +31,6 @@ const PACE: TimeDelta = TimeDelta::milliseconds(10);
 
 /// Deliveries under way at once, all recipients together.
 pub const MOST_UNDER_WAY: usize = 512;
-
-/// What a recipient is sent by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Terms {
-    /// Tries at once; at least 1.
-    pub concurrency: usize,
-    /// How long the whole schedule takes at most.
-    pub span: Duration,
-    /// The longest pause of the schedule: its circuit is open no longer than that.
-    pub longest_pause: Duration,
-}
 
 /// Everything that waits for delivery.
 #[derive(Debug)]
@@ -71,6 +60,8 @@ struct Item {
     is_held_back: bool,
     /// Its first try is paced: it was there at the start.
     is_paced: bool,
+    /// It has ended otherwise while it was under way.
+    is_over: bool,
     under_way: Option<UnderWay>,
 }
 
@@ -78,56 +69,6 @@ struct Item {
 enum UnderWay {
     Try { is_probe: bool, is_early: bool },
     GivingUp,
-}
-
-/// What is to be done next. The end of each is to be told.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
-    /// Try it.
-    Try {
-        /// The delivery.
-        delivery: WaitingDelivery,
-        /// The time that the try comes before, where it does: its recipient is back.
-        ahead_of: Option<DateTime<Utc>>,
-    },
-    /// It expired.
-    Expire(WaitingDelivery),
-    /// It has waited for as long as its schedule takes, and its recipient is down.
-    GiveUp {
-        /// The delivery.
-        delivery: WaitingDelivery,
-        /// What went wrong with this recipient last.
-        last_error: Option<Arc<str>>,
-    },
-}
-
-/// How a step went.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StepEnd {
-    /// When it is to be tried again; `None` where it has ended.
-    pub again: Option<Again>,
-    /// What it says of the recipient.
-    pub health: Health,
-    /// What went wrong, if it did.
-    pub error: Option<String>,
-}
-
-/// A delivery that is to be tried again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Again {
-    /// Not before this time.
-    pub due: DateTime<Utc>,
-    /// Also where its recipient is back earlier.
-    pub is_held_back: bool,
-}
-
-/// A circuit that has changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CircuitChange {
-    /// Its recipient is left alone.
-    Opened,
-    /// Its recipient is well again.
-    Closed,
 }
 
 impl DeliveryQueue {
@@ -208,99 +149,15 @@ impl DeliveryQueue {
         self.down.iter()
     }
 
-    /// Takes a delivery in, at its place in the order. One that is known already stays.
-    pub fn push(&mut self, delivery: WaitingDelivery, terms: Terms, now: DateTime<Utc>) {
-        match self.sequences.get(&delivery.id).copied() {
-            Some(known) => self.pace_no_more(known, now),
-            None => self.insert(delivery, terms, false, now),
-        }
-    }
-
-    /// The same with one that was there at the start: its first try is paced.
-    pub fn push_paced(&mut self, delivery: WaitingDelivery, terms: Terms, now: DateTime<Utc>) {
-        if !self.contains(delivery.id) {
-            self.insert(delivery, terms, true, now);
-        }
-    }
-
-    /// Takes in a dead letter that waits again, before everything that waits in its lane: what was
-    /// accepted before it has ended, or was revived before it.
-    pub fn push_revived(&mut self, delivery: WaitingDelivery, terms: Terms, now: DateTime<Utc>) {
-        self.revived = self.revived.saturating_add(1);
-        let sequence = Sequence(i64::MIN.saturating_add(self.revived));
-        let delivery = WaitingDelivery {
-            sequence,
-            ..delivery
-        };
-        self.push(delivery, terms, now);
-    }
-
-    fn insert(
-        &mut self,
-        delivery: WaitingDelivery,
-        terms: Terms,
-        is_paced: bool,
-        now: DateTime<Utc>,
-    ) {
-        let sequence = delivery.sequence;
-        let number = self.number_of(&delivery.to, terms);
-        let has_failed = is_paced && delivery.attempts > 0;
-        self.sequences.insert(delivery.id, sequence);
-        let conversation = Arc::clone(&delivery.conversation);
-        let item = Item {
-            delivery,
-            recipient: number,
-            is_held_back: false,
-            is_paced,
-            under_way: None,
-        };
-        self.items.insert(sequence, item);
-        if let Some(recipient) = self.recipients.get_mut(&number) {
-            if has_failed {
-                recipient.was_failing(now);
-            }
-            recipient.join(&conversation, sequence);
-            recipient.settle(&conversation, &self.items, now);
-        }
-        self.refresh(number);
-    }
-
-    fn number_of(&mut self, to: &Party, terms: Terms) -> u64 {
-        match self.numbers.entry(to.clone()) {
-            Entry::Occupied(known) => *known.get(),
-            Entry::Vacant(unknown) => {
-                self.next_number = self.next_number.saturating_add(1);
-                let recipient = Recipient::new(to.clone(), terms, self.circuits);
-                self.recipients.insert(self.next_number, recipient);
-                *unknown.insert(self.next_number)
-            }
-        }
-    }
-
-    fn pace_no_more(&mut self, sequence: Sequence, now: DateTime<Utc>) {
-        let Some(item) = self.items.get_mut(&sequence) else {
+    /// Takes out a delivery that has ended otherwise. One that is under way stays until its end is
+    /// told, whatever that is.
+    pub fn remove(&mut self, id: MessageId, now: DateTime<Utc>) {
+        let Some(sequence) = self.sequences.get(&id).copied() else {
             return;
         };
-        item.is_paced = false;
-        let conversation = Arc::clone(&item.delivery.conversation);
-        let number = item.recipient;
-        if let Some(recipient) = self.recipients.get_mut(&number) {
-            recipient.unsettle(&conversation);
-            recipient.settle(&conversation, &self.items, now);
-        }
-        self.refresh(number);
-    }
-
-    /// Takes out a delivery that has ended otherwise. One that is under way stays until its end is
-    /// told.
-    pub fn remove(&mut self, id: MessageId, now: DateTime<Utc>) {
-        let sequence = self.sequences.get(&id).copied();
-        let idle = sequence.filter(|sequence| {
-            let item = self.items.get(sequence);
-            item.is_some_and(|item| item.under_way.is_none())
-        });
-        if let Some(sequence) = idle {
-            self.forget(sequence, now);
+        match self.items.get_mut(&sequence) {
+            Some(item) if item.under_way.is_some() => item.is_over = true,
+            _ => self.forget(sequence, now),
         }
     }
 
@@ -383,6 +240,7 @@ impl DeliveryQueue {
         let sequence = self.sequences.get(&id).copied()?;
         let item = self.items.get_mut(&sequence)?;
         let under_way = item.under_way.take()?;
+        let again = end.again.filter(|_| !item.is_over);
         self.under_way = self.under_way.saturating_sub(1);
         let number = item.recipient;
         let recipient = self.recipients.get_mut(&number)?;
@@ -390,7 +248,7 @@ impl DeliveryQueue {
         let change = match under_way {
             UnderWay::GivingUp => None,
             UnderWay::Try { is_probe, is_early } => {
-                if let Some(again) = end.again {
+                if let Some(again) = again {
                     item.delivery.due = again.due;
                     item.is_held_back = again.is_held_back;
                     item.is_paced = false;
@@ -406,7 +264,7 @@ impl DeliveryQueue {
             }
         };
         self.note_change(number, change);
-        match end.again {
+        match again {
             Some(_) => {
                 self.settle(sequence, now);
                 self.refresh(number);

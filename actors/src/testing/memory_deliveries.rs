@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     future::ready,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use chrono::{DateTime, Utc};
@@ -36,6 +37,8 @@ struct State {
     failure: Option<StoreError>,
     read_failure: Option<StoreError>,
     reads: usize,
+    latencies: Vec<Duration>,
+    changes: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -78,6 +81,12 @@ impl MemoryDeliveries {
         in_state.count()
     }
 
+    /// How long changes take until they are answered, in turns. They are made in the order of the
+    /// calls all the same.
+    pub fn set_latencies(&self, latencies: Vec<Duration>) {
+        self.state().latencies = latencies;
+    }
+
     /// How many bodies were read.
     pub fn bodies_read(&self) -> usize {
         self.state().reads
@@ -107,7 +116,15 @@ impl MemoryDeliveries {
             Some(failure) => Err(failure),
             None => Ok(change(&mut state)),
         };
-        Box::pin(ready(outcome))
+        state.changes = state.changes.wrapping_add(1);
+        let turn = state.changes.checked_rem(state.latencies.len());
+        let latency = turn.and_then(|turn| state.latencies.get(turn).copied());
+        Box::pin(async move {
+            if let Some(latency) = latency {
+                tokio::time::sleep(latency).await;
+            }
+            outcome
+        })
     }
 
     fn query<T: Send + 'static>(

@@ -227,11 +227,15 @@ fn cancel(connection: &Connection, id: MessageId, at: DateTime<Utc>) -> Result<b
     Ok(changed > 0)
 }
 
+/// What is for somebody without an address lies there for them again.
 fn revive(connection: &Connection, id: MessageId, at: DateTime<Utc>) -> Result<bool> {
     let changed = connection
         .prepare_cached(
-            "UPDATE delivery SET state = 'waiting', attempts = 0, since_ms = ?2, due_ms = ?2,
-                                 ended_ms = NULL, reason = NULL
+            "UPDATE delivery
+             SET state = iif(collects, 'held', 'waiting'), due_ms = iif(collects, NULL, ?2),
+                 attempts = 0, since_ms = ?2, ended_ms = NULL, reason = NULL
+             FROM (SELECT recipient = 'anyone' OR recipient LIKE 'key:%' AS collects
+                   FROM envelope WHERE id = ?1)
              WHERE id = ?1 AND state = 'dead'",
         )?
         .execute(params![id.as_uuid().as_bytes(), millis(at)])?;

@@ -2,10 +2,8 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{
-    AttemptView, DeliveryView, MessageView, SummaryView, TurnView, counted, due_in, said, time,
-};
-use crate::cli::agent_view::{Paint, shown, span};
+use super::{AttemptView, DeliveryView, MessageView, SummaryView, TurnView, due_in, said, time};
+use crate::cli::agent_view::{Paint, counted, shown, span};
 
 /// The priority of a message that asks for none.
 const NORMAL_PRIORITY: u8 = 4;

@@ -74,7 +74,7 @@ impl ApiError {
     }
 
     /// 422: answers are not posted there.
-    fn reply_to_not_allowed(why: &UrlProblem) -> Self {
+    fn reply_to_not_allowed(why: UrlProblem) -> Self {
         let message = format!("`reply_to` cannot be used: {why}");
         Self::unprocessable(message, "reply_to_not_allowed", "reply_to")
     }
@@ -218,6 +218,6 @@ mod tests {
 
 impl From<UrlProblem> for ApiError {
     fn from(problem: UrlProblem) -> Self {
-        Self::reply_to_not_allowed(&problem)
+        Self::reply_to_not_allowed(problem)
     }
 }

@@ -186,6 +186,37 @@ async fn a_stopped_agent_gets_its_messages_once_it_is_started() {
 }
 
 #[actix_rt::test]
+async fn nothing_new_overtakes_what_is_kept_of_its_conversation() {
+    let house = House::new().await;
+    let alice = house.hire(agent_profile("alice"));
+    alice.supervisor.try_deliver(SetRunState::Stop).unwrap();
+    house.send(1, "c").await;
+    alice.supervisor.try_deliver(SetRunState::Start).unwrap();
+    house.send(2, "c").await;
+    assert_eq!(house.tasks(), [0; 0]);
+    virtual_ms(6000).await;
+    assert_eq!(house.tasks(), [1, 2]);
+    house.send(3, "c").await;
+    assert_eq!(house.tasks(), [1, 2, 3]);
+}
+
+#[actix_rt::test]
+async fn an_agent_that_has_room_again_is_soon_given_what_waits() {
+    let house = House::new().await;
+    let alice = house.hire(agent_profile("alice"));
+    alice.supervisor.try_deliver(SetRunState::Stop).unwrap();
+    for number in 1..=4 {
+        house.send(number, &number.to_string()).await;
+    }
+    tokio::time::sleep(Duration::from_hours(9)).await;
+    // Being asked now and then uses up nothing of their schedules, and leaves no trace.
+    assert!(house.desk.record(1).history.len() <= 7);
+    alice.supervisor.try_deliver(SetRunState::Start).unwrap();
+    tokio::time::sleep(Duration::from_secs(62)).await;
+    assert_eq!(house.tasks().len(), 4);
+}
+
+#[actix_rt::test]
 async fn an_agent_that_does_not_run_or_answer_gets_its_message_later() {
     let house = House::new().await;
     let alice = house.hire(agent_profile("alice"));

@@ -27,6 +27,10 @@ type Heads = BTreeSet<(DateTime<Utc>, Sequence)>;
 /// everything is too old.
 const LONGEST_GRACE: Duration = Duration::from_hours(1);
 
+/// How often an agent of ours that took nothing is asked ahead of time: that costs next to nothing,
+/// and a queue that was full is soon not.
+const POLL: Duration = Duration::from_secs(30);
+
 #[derive(Debug)]
 pub(super) struct Recipient {
     pub(super) party: Party,
@@ -46,6 +50,7 @@ pub(super) struct Recipient {
     circuit: Circuit,
     /// The first failure since something went well.
     failing_since: Option<DateTime<Utc>>,
+    failed_at: DateTime<Utc>,
     /// Tries under way.
     trying: usize,
     /// What waited when the recipient came back is paced.
@@ -97,6 +102,7 @@ impl Recipient {
                 ..circuits
             }),
             failing_since: None,
+            failed_at: DateTime::<Utc>::MIN_UTC,
             trying: 0,
             paced_through: Sequence(i64::MIN),
             paced_turn: DateTime::<Utc>::MIN_UTC,
@@ -113,6 +119,12 @@ impl Recipient {
         if let Some(lane) = self.lanes.get_mut(conversation) {
             lane.waiting.remove(&sequence);
         }
+    }
+
+    /// A delivery that was tried before the start waits: its recipient may be down. Once it takes
+    /// something, that is news.
+    pub(super) fn doubt(&mut self, now: DateTime<Utc>) {
+        self.failing_since.get_or_insert(now);
     }
 
     /// Takes the head of a lane out of all orders.
@@ -198,8 +210,8 @@ impl Recipient {
             let oldest = self.deadlines.first();
             return oldest.map(|(_, sequence)| Pick::GiveUp(*sequence));
         }
-        let (at, sequence) = self.next_open()?;
-        if at > now || self.is_full() {
+        let (_, sequence) = self.next_open()?;
+        if self.next_try_at().is_none_or(|at| at > now) {
             return None;
         }
         self.admit(sequence, now)
@@ -246,11 +258,6 @@ impl Recipient {
         self.circuit.release_probe(now);
     }
 
-    /// A try had failed before the start: once it is well, what waits need not wait for its time.
-    pub(super) fn was_failing(&mut self, now: DateTime<Utc>) {
-        self.failing_since.get_or_insert(now);
-    }
-
     /// Takes note of how the recipient is.
     pub(super) fn heard(
         &mut self,
@@ -270,6 +277,7 @@ impl Recipient {
             Health::Ill => {
                 self.circuit.record_failure(now);
                 self.failing_since.get_or_insert(now);
+                self.failed_at = now;
                 self.last_error = error.map(Arc::from);
             }
             Health::Unknown => {}
@@ -301,6 +309,17 @@ impl Recipient {
         heads.min().copied()
     }
 
+    /// When the next try that is not paced is to be made, as far as the circuit lets it through.
+    fn next_try_at(&self) -> Option<DateTime<Utc>> {
+        let (at, _) = self.next_open().filter(|_| !self.is_full())?;
+        let is_polled = self.failing_since.is_some() && self.party.agent().is_some();
+        Some(if is_polled {
+            at.min(later(self.failed_at, POLL))
+        } else {
+            at
+        })
+    }
+
     /// When the oldest head has waited too long; `None` while the recipient is not known to be down.
     fn gives_up_at(&self) -> Option<DateTime<Utc>> {
         self.circuit.reopens_at()?;
@@ -316,8 +335,7 @@ impl Recipient {
             .circuit
             .reopens_at()
             .unwrap_or(DateTime::<Utc>::MIN_UTC);
-        let tries = self.next_open().filter(|_| !self.is_full());
-        let tries = tries.map(|(at, _)| at.max(reopens_at));
+        let tries = self.next_try_at().map(|at| at.max(reopens_at));
         let expiry = self.expiries.first().map(|(at, _)| *at);
         let next = [tries, self.gives_up_at(), expiry];
         let has_paced = !self.paced.is_empty() && !self.is_full();

@@ -2,6 +2,8 @@
 
 use postroom_actors::{
     domain::{
+        agent_message::Envelope,
+        party::Party,
         post::{
             AfterAttempt, AttemptEnd, Beginning, DeliveryRecord, DeliveryState, MessageRecord,
             Queued,
@@ -159,6 +161,16 @@ fn a_dead_letter_is_revived_with_a_new_schedule_or_dropped() {
         assert_eq!(numbers, [1, 2], "counted over all retries");
         let waiting = store.waiting_deliveries(Sequence(0), 9).await.unwrap();
         assert_eq!((waiting[0].since, waiting[0].attempts), (at(9), 1));
+
+        let to_ops = Envelope {
+            recipient: Party::Key("ops".into()),
+            ..outgoing(5)
+        };
+        let refused = delivery_with(5, to_ops, Beginning::Dead(reason()));
+        store.queue_delivery(Arc::new(refused), None).await.unwrap();
+        assert_eq!(store.revive_delivery(msg(5), at(9)).await, Ok(true));
+        let held = record(&store, 5).await;
+        assert_eq!((held.state, held.due), (DeliveryState::Held, None));
 
         assert_eq!(store.drop_dead_letter(msg(3)).await, Ok(true));
         let dropped = record(&store, 3).await;
