@@ -17,7 +17,7 @@ use crate::support::{
     broker::Broker,
     messages::{Office, SHORT, SLOW, fixture, message, quick},
     peers::{Peer, PeerPort, Received, Reply},
-    wait::until_async,
+    wait::{until, until_async},
 };
 
 const SECRET: &str = "secret-between-us-and-the-office";
@@ -309,12 +309,8 @@ async fn the_end_of_the_schedule_is_a_dead_letter_that_tells_its_history() {
     assert!(began.is_sorted(), "{seen}");
     let metrics = broker.get("/metrics").await.text;
     assert!(metrics.contains("dead_letters"), "{metrics}");
-    assert!(
-        broker
-            .log_lines()
-            .iter()
-            .any(|line| line.contains("dead letter"))
-    );
+    let is_told = |lines: &Vec<String>| lines.iter().any(|line| line.contains("dead letter"));
+    until("a line of the log", || broker.log_lines(), is_told).await;
 }
 
 /// Messages of each to the peer that hangs and to the one that does not.

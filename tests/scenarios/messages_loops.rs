@@ -7,7 +7,7 @@ use crate::support::{
     broker::Broker,
     messages::{Office, complaint, fixture, key_of, message},
     peers::{Peer, Wire},
-    wait::until_async,
+    wait::{until, until_async},
 };
 
 const BOSS: &str = "secret-of-the-boss";
@@ -65,7 +65,8 @@ async fn two_agents_that_always_answer_each_other_stop_at_the_hop_limit() {
     assert_eq!(reason(&dead), "hop_limit", "{dead}");
     assert_eq!(dead["hops"], CHAIN, "{dead}");
     assert_eq!(broker.dead_letters().await.len(), 1);
-    assert!(broker.log_lines().iter().any(|line| line.contains("hop")));
+    let is_told = |lines: &Vec<String>| lines.iter().any(|line| line.contains("hop"));
+    until("a line of the log", || broker.log_lines(), is_told).await;
 }
 
 #[actix_web::test]

@@ -167,3 +167,30 @@ async fn many_that_wait_hold_up_no_start_and_do_not_come_all_at_once() {
     let fresh = broker.send_with(&key, "", &fresh).await;
     assert_eq!(fresh.status, 200, "{fresh:?}");
 }
+
+#[actix_web::test]
+async fn what_waits_for_a_peer_that_is_configured_no_more_is_a_dead_letter() {
+    let stage = Stage::new();
+    let port = PeerPort::reserve();
+    let with_it = office(&stage, &port.url(), &format!("schedule = {SLOW}"));
+    let broker = Broker::start_in(Arc::clone(stage.folder()), with_it.options()).await;
+    let say = message("STATUS", "anyone?", json!({"to": "office"}));
+    let id = broker.sends("alice", &say).await;
+    let folder = broker.kill();
+    let without = Office::new().agent(&stage, "alice", &fixture("send.sh", "STATUS"), "");
+    let broker = Broker::start_in(folder, without.options()).await;
+    let seen = broker.until_message(&id, "dead").await;
+    let code = &seen["delivery"]["reason"]["code"];
+    assert_eq!(code, "unknown_recipient", "{seen}");
+    assert_eq!(broker.dead_letters().await.len(), 1);
+    // It is back, and an operator lets the message go.
+    let peer = port.open(|_, _| Reply::Received);
+    let folder = broker.kill();
+    let broker = Broker::start_in(folder, with_it.options()).await;
+    let retried = broker
+        .post(&format!("/dead-letters/{id}/retry"), "{}", &[])
+        .await;
+    assert_eq!(retried.status, 200, "{retried:?}");
+    broker.until_message(&id, "delivered").await;
+    assert_eq!(peer.texts(), ["anyone?"]);
+}

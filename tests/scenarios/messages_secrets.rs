@@ -184,13 +184,16 @@ async fn a_secret_in_an_operators_template_is_good_for_that_peer_alone() {
         .peer("lab", other.url(), OF_ANOTHER, "to = \"alice\"");
     let broker = Broker::start_in(Arc::clone(stage.folder()), office.options()).await;
     for secret in [SHOWN_TO_THEM, OF_ANOTHER] {
-        let task = message("TASK", "answer me", json!({}));
+        // What a sender writes is never looked through for placeholders.
+        let task = message("TASK", "answer me {{secret}}", json!({}));
         let id = broker.receives(secret, &task).await;
         broker.until_message(&id, "done").await;
     }
     let prompts = stage.until_prompts(2).await;
     assert!(prompts[0].contains(SHOWN_TO_THEM), "{prompts:?}");
     assert!(prompts[0].contains("X-Shared-Secret"), "{prompts:?}");
+    assert_eq!(prompts[0].matches(SHOWN_TO_THEM).count(), 1, "{prompts:?}");
+    assert!(prompts[0].contains("answer me {{secret}}"), "{prompts:?}");
     assert!(!prompts[1].contains(OF_ANOTHER), "{prompts:?}");
     assert!(!prompts[1].contains(SHOWN_TO_THEM), "{prompts:?}");
     let secret = [("x-shared-secret", SHOWN_TO_THEM)];

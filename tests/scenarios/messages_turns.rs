@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::support::{
     agents::{KEEP_PROMPT, Stage, id_of},
-    broker::Broker,
+    broker::{Broker, inbox_files, read_item},
     messages::{Office, fixture, key_of, message},
     peers::Peer,
     processes::{expect_none, until_runs},
@@ -175,7 +175,11 @@ async fn a_message_is_taken_back_by_its_sender_and_read_by_nobody_else() {
         let delete = broker.send("DELETE", &path, String::new(), &foreign).await;
         assert_eq!(delete.status, 404, "{delete:?}");
     }
+    let list = broker.send("GET", "/messages", String::new(), &lab).await;
+    assert_eq!(list.json()["messages"], json!([]), "{list:?}");
     let own = [("x-shared-secret", SECRET)];
+    let list = broker.send("GET", "/messages", String::new(), &own).await;
+    assert_eq!(list.json()["messages"].as_array().unwrap().len(), 2);
     let read = broker.send("GET", &path, String::new(), &own).await;
     assert_eq!(read.json()["state"], "queued", "{read:?}");
     let delete = broker.send("DELETE", &path, String::new(), &own).await;
@@ -315,4 +319,121 @@ async fn expect_token_opens_nothing_else(broker: &Broker, token: &str, id: &str)
         .send_with(&forged, "", &message("STATUS", "forged", json!({})))
         .await;
     assert_eq!(refused.status, 401, "{refused:?}");
+}
+
+#[actix_web::test]
+async fn what_no_prompt_has_room_for_is_a_dead_letter_and_stops_nothing() {
+    let stage = Stage::new();
+    let command = stage.script("keeps.sh", KEEP_PROMPT);
+    let broker = Office::new()
+        .agent(&stage, "alice", &command, "")
+        .peer_without_url("office", SECRET, "to = \"alice\"")
+        .start()
+        .await;
+    let huge = message("TASK", &"x".repeat(6 << 20), json!({}));
+    let huge = broker.receives(SECRET, &huge).await;
+    let next = broker
+        .receives(SECRET, &message("TASK", "small", json!({})))
+        .await;
+    broker.until_message(&next, "done").await;
+    let seen = broker.until_message(&huge, "failed").await;
+    assert_eq!(
+        seen["failure"]["code"], "prompt_too_long",
+        "{}",
+        seen["failure"]
+    );
+    let dead = broker.dead_letters().await;
+    assert_eq!(dead.len(), 1);
+    assert_eq!(dead[0]["id"], huge.as_str());
+    let dropped = broker.delete(&format!("/dead-letters/{huge}")).await;
+    assert_eq!(dropped.status, 200, "{dropped:?}");
+    assert!(broker.dead_letters().await.is_empty());
+}
+
+#[actix_web::test]
+async fn a_message_whose_turns_fail_is_a_dead_letter_that_can_be_tried_again() {
+    let stage = Stage::new();
+    let script =
+        format!("{KEEP_PROMPT}[ -e \"$STAGE/mended\" ] || {{ echo 'no paper' >&2; exit 3; }}\n");
+    let command = stage.script("fails.sh", &script);
+    let broker = Office::new()
+        .agent(&stage, "alice", &command, "")
+        .peer_without_url("office", SECRET, "to = \"alice\"")
+        .start()
+        .await;
+    let id = broker.receives(SECRET, &task("print it", json!({}))).await;
+    let seen = broker.until_message(&id, "failed").await;
+    let why = seen["failure"]["message"].as_str().unwrap();
+    assert!(why.contains("no paper"), "{seen}");
+    assert_eq!(broker.until_dead_letters(1).await[0]["id"], id.as_str());
+    std::fs::write(stage.path("mended"), "").unwrap();
+    let retry = format!("/dead-letters/{id}/retry");
+    let retried = broker.post(&retry, "{}", &[]).await;
+    assert_eq!(retried.status, 200, "{retried:?}");
+    let seen = broker.until_message(&id, "done").await;
+    assert_eq!(seen["turns"].as_array().unwrap().len(), 2, "{seen}");
+    assert!(broker.dead_letters().await.is_empty());
+    let again = broker.post(&retry, "{}", &[]).await;
+    assert!(matches!(again.status, 404 | 409), "{again:?}");
+}
+
+/// Asks the office where it is given a task, and answers nobody.
+const ASKS_THE_OFFICE: &str = r#"grep -q 'type `TASK`' "$STAGE/prompts/$POSTROOM_TURN_ID.txt" || exit 0
+curl -sS -X POST "$POSTROOM_URL/send" -H "Authorization: Bearer $POSTROOM_TURN_TOKEN" -d '{"type":"ASK","to":"office","payload":{}}'
+"#;
+
+#[actix_web::test]
+async fn only_who_was_asked_answers_into_the_session_that_asked() {
+    let (stage, office) = (Stage::new(), Peer::that_takes_all());
+    let command = stage.script("asks.sh", &format!("{KEEP_PROMPT}{ASKS_THE_OFFICE}"));
+    let broker = Office::new()
+        .agent(&stage, "alice", &command, "")
+        .peer("office", office.url(), SECRET, "to = \"alice\"")
+        .peer_without_url("boss", "secret-of-the-boss", "to = \"alice\"")
+        .peer_without_url("spy", "secret-of-the-spy", "to = \"alice\"")
+        .start()
+        .await;
+    broker
+        .receives("secret-of-the-boss", &task("a task", json!({})))
+        .await;
+    let asked = office.until_received(1).await[0].body["id"].clone();
+    broker.until_turns("alice", 1).await;
+    let answer = |text| message("ANSWER", text, json!({"in_reply_to": asked}));
+    for (secret, text) in [
+        ("secret-of-the-spy", "from the spy"),
+        (SECRET, "from the office"),
+    ] {
+        let id = broker.receives(secret, &answer(text)).await;
+        broker.until_message(&id, "done").await;
+    }
+    let sessions: Vec<Value> = broker
+        .until_turns("alice", 3)
+        .await
+        .iter()
+        .map(|turn| turn["session"].clone())
+        .collect();
+    assert_eq!(sessions[0], sessions[2], "{sessions:?}");
+    assert_ne!(sessions[0], sessions[1], "{sessions:?}");
+}
+
+#[actix_web::test]
+async fn an_agent_with_an_inbox_gets_a_message_as_a_file() {
+    let stage = Stage::new();
+    let broker = Office::new()
+        .agent(&stage, "alice", "true", "delivery = \"inbox\"")
+        .peer_without_url("office", SECRET, "to = \"alice\"")
+        .start()
+        .await;
+    let id = broker
+        .receives(SECRET, &message("TASK", "by file", json!({"id": "f-1"})))
+        .await;
+    let inbox = broker.folder().join("alice/inbox");
+    let files =
+        crate::support::wait::until("a file", || inbox_files(&inbox), |files| files.len() == 1)
+            .await;
+    let item = read_item(&files[0]);
+    assert_eq!(item["type"], "TASK", "{item}");
+    assert_eq!(item["payload"]["text"], "by file", "{item}");
+    assert_eq!(item["task_id"], id.as_str(), "{item}");
+    assert!(item.to_string().contains("peer:office"), "{item}");
 }

@@ -134,8 +134,13 @@ impl Work {
         self.messages.iter().rev().find(is_it)
     }
 
-    /// How many messages lead to what is sent now.
-    pub(super) fn hops(&self, answered: Option<&Answered>) -> u32 {
+    /// How many messages lead to what is sent now. Where it names one that the turn works on, that
+    /// one alone does, because a turn may work on much that has nothing to do with each other; else
+    /// all of them.
+    pub(super) fn hops(&self, answered: Option<&Answered>, in_reply_to: Option<&str>) -> u32 {
+        if let Some(named) = in_reply_to.and_then(|id| self.named(id)) {
+            return named.envelope.hops.saturating_add(1);
+        }
         let led = self.messages.iter().chain(answered);
         let most = led.map(|message| message.envelope.hops).max();
         most.map_or(0, |most| most.saturating_add(1))
@@ -180,12 +185,24 @@ mod tests {
             turn: None,
             messages: vec![message(1, None, 4), message(2, None, 1)],
         };
-        assert_eq!(work.hops(None), 5);
-        assert_eq!(work.hops(Some(&message(3, None, 6))), 7);
+        assert_eq!(work.hops(None, None), 5);
+        assert_eq!(work.hops(Some(&message(3, None, 6)), None), 7);
         assert_eq!(
-            Work::default().hops(Some(&message(3, None, u32::MAX))),
+            Work::default().hops(Some(&message(3, None, u32::MAX)), None),
             u32::MAX
         );
-        assert_eq!(Work::default().hops(None), 0);
+        assert_eq!(Work::default().hops(None, None), 0);
+    }
+
+    #[test]
+    fn what_names_a_message_of_the_turn_is_led_to_by_that_one_alone() {
+        let work = Work {
+            turn: None,
+            messages: vec![message(1, Some("m-1"), 7), message(2, Some("m-2"), 0)],
+        };
+        assert_eq!(work.hops(Some(&message(2, None, 0)), Some("m-2")), 1);
+        assert_eq!(work.hops(Some(&message(1, None, 7)), Some("m-1")), 8);
+        // What it does not work on may be anything: then all of it counts.
+        assert_eq!(work.hops(Some(&message(3, None, 0)), Some("m-3")), 8);
     }
 }

@@ -39,7 +39,7 @@ impl<'a> Draft<'a> {
         target: Target,
         fields: &'a MessageFields<'a>,
     ) -> Self {
-        let hops = work.hops(answered.as_ref());
+        let hops = work.hops(answered.as_ref(), fields.in_reply_to.as_deref());
         let before = answered.as_ref().map(|answered| &answered.envelope);
         let context_id = fields.context_id.clone();
         let context_id = context_id.or_else(|| before?.context_id.clone());
