@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub mod agents;
+pub mod bridge;
 mod check;
 pub mod duration;
 mod environment;
@@ -31,7 +32,8 @@ mod validate;
 mod tests;
 
 pub use agents::{AgentSettings, AgentsSettings};
-pub use flags::Flags;
+pub use bridge::{BridgeSettings, UpstreamProxySettings};
+pub use flags::{Flags, MoreFlag};
 pub use load::{Loaded, Sources, load, load_with_sources};
 pub use locate::home;
 pub use problem::{ConfigError, Problem};
@@ -62,6 +64,10 @@ pub struct Settings {
     pub backends: BTreeMap<String, BackendSettings>,
     /// Agent CLIs.
     pub agents: AgentsSettings,
+    /// The local side of the remote bridge.
+    pub bridge: BridgeSettings,
+    /// The remote side of the bridge.
+    pub upstream_proxy: UpstreamProxySettings,
     /// The store.
     pub store: StoreSettings,
     /// Bounds on what comes in.

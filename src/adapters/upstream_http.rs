@@ -33,11 +33,11 @@ use postroom_actors::ports::{
 };
 use tokio::{sync::OnceCell, time::Instant};
 
+pub use self::tls::TlsSetup;
 use self::{
     connector::{ConnectionFacts, WatchedConnector},
     outgoing::{Outgoing, OutgoingBody},
 };
-pub use self::tls::TlsSetup;
 
 /// How long an idle connection is kept for reuse.
 ///

@@ -4,7 +4,7 @@
 //! a right one always passes. Without any configured key, credentials are ignored, except that the
 //! token of a turn still tells whose turn it is.
 
-mod attempts;
+pub mod attempts;
 mod keys;
 mod turn_access;
 
@@ -104,20 +104,12 @@ impl Door {
 
     /// The peer, or whom a trusted proxy names: the last of `X-Forwarded-For` that is not one too.
     fn client_address(&self, request: &ServiceRequest) -> Option<IpAddr> {
-        let peer = request.peer_addr()?.ip().to_canonical();
-        if !self.trusted_proxies.contains(&peer) {
-            return Some(peer);
-        }
-        let named = request
-            .headers()
-            .get_all(header::X_FORWARDED_FOR)
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','))
-            .filter_map(|address| address.trim().parse::<IpAddr>().ok())
-            .map(|address| address.to_canonical())
-            .filter(|address| !self.trusted_proxies.contains(address))
-            .last();
-        Some(named.unwrap_or(peer))
+        let peer = request.peer_addr()?.ip();
+        Some(attempts::client_address(
+            peer,
+            request.headers(),
+            &self.trusted_proxies,
+        ))
     }
 }
 

@@ -4,6 +4,7 @@
 //! `error.type`, `error.code`, `error.param`).
 
 mod agents;
+mod passing;
 
 use std::borrow::Cow;
 
@@ -50,6 +51,7 @@ enum Kind {
     Overloaded,
     Permission,
     RateLimit,
+    Upstream,
 }
 
 /// The body of every error.
@@ -282,6 +284,7 @@ impl Kind {
             Self::Overloaded => "overloaded_error",
             Self::Permission => "permission_error",
             Self::RateLimit => "rate_limit_error",
+            Self::Upstream => "upstream_error",
         }
     }
 }

@@ -20,8 +20,11 @@ use super::{
 
 mod agents;
 mod backend;
+mod bridge;
 mod inert;
 mod server;
+
+pub(super) use self::server::is_loopback;
 
 const LEAST_BODY: u64 = 1 << 10;
 const MOST_BODY: u64 = 64 << 20;
@@ -62,6 +65,9 @@ pub(super) fn settings(
     let (limits, metrics) = (checker.limits(raw), checker.metrics(raw));
     let store = checker.store(raw, &home, &mailbox.inbox);
     let agents = checker.agents(&raw.agents);
+    let bridge = checker.bridge(&raw.bridge);
+    let upstream_proxy = checker.upstream_proxy(&raw.upstream_proxy);
+    checker.note_unused_bridge_keys(&raw.bridge);
     checker.warn_of_what_has_no_effect();
     let Some(agents) = agents else {
         return Err(ConfigError::Refused(checker.problems));
@@ -69,6 +75,8 @@ pub(super) fn settings(
     let settings = Settings {
         store,
         agents,
+        bridge,
+        upstream_proxy,
         config_file: found.file,
         origin: found.origin,
         routing,

@@ -204,6 +204,11 @@ fn secrets(settings: &Settings) -> Vec<String> {
     let keys = settings.keys.values().map(|key| &key.key);
     let backends = settings.backend.iter().chain(settings.backends.values());
     let backends = backends.filter_map(|backend| backend.api_key.as_ref());
+    let (bridge, proxy) = (&settings.bridge, &settings.upstream_proxy);
+    let remote = bridge.remote.iter().map(|remote| &remote.token);
+    let bridges = remote.chain(&bridge.local_token).chain(&proxy.token);
     let all = settings.server.key.iter().chain(keys).chain(backends);
-    all.map(|secret| secret.expose().to_string()).collect()
+    all.chain(bridges)
+        .map(|secret| secret.expose().to_string())
+        .collect()
 }

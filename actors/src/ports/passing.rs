@@ -78,8 +78,6 @@ pub trait PassOn {
     ///
     /// # Cancel safety
     /// Dropping the future or the body ends the exchange and closes its connection.
-    fn pass_on(
-        &self,
-        request: PassedRequest,
-    ) -> LocalFuture<Result<PassedResponse, UpstreamError>>;
+    fn pass_on(&self, request: PassedRequest)
+    -> LocalFuture<Result<PassedResponse, UpstreamError>>;
 }

@@ -21,7 +21,8 @@ pub(super) fn of_request(request: &UpstreamRequest) -> Result<HeaderMap, Upstrea
 pub(super) fn of_passed(request: &PassedRequest) -> Result<HeaderMap, UpstreamError> {
     let mut headers = HeaderMap::with_capacity(request.headers.len() + 1);
     for (name, value) in &request.headers {
-        let value = HeaderValue::from_maybe_shared(value.clone()).map_err(|_invalid| forbidden())?;
+        let value =
+            HeaderValue::from_maybe_shared(value.clone()).map_err(|_invalid| forbidden())?;
         headers.append(header_name(name)?, value);
     }
     add_credential(&mut headers, &request.credential)?;
