@@ -4,6 +4,7 @@
 //! way get a grace, turns that still run are interrupted, what waits for the inbox is written, the store is closed. A second signal ends at once; what
 //! was accepted is on disk either way.
 
+mod alone;
 mod turns;
 
 use std::{future::Future, time::Duration};
@@ -12,6 +13,7 @@ use actix_web::dev::Server;
 use postroom_actors::lifecycle::Drain;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+pub use self::alone::run_alone;
 use crate::{cli::exit, http::SharedState, startup::PostRoom};
 
 /// How long an idle connection is kept.
@@ -43,6 +45,7 @@ enum End {
 pub async fn run_until_stopped(
     server: Server,
     metrics_server: Option<Server>,
+    bridge: Option<Server>,
     post_room: PostRoom,
     shared: &SharedState,
 ) -> u8 {
@@ -55,7 +58,11 @@ pub async fn run_until_stopped(
     };
     let handle = server.handle();
     let metrics_handle = metrics_server.as_ref().map(Server::handle);
+    let bridge_handle = bridge.as_ref().map(Server::handle);
     let server = actix_rt::spawn(server);
+    if let Some(bridge) = bridge {
+        actix_rt::spawn(bridge);
+    }
     if let Some(metrics_server) = metrics_server {
         actix_rt::spawn(metrics_server);
     }
@@ -64,7 +71,12 @@ pub async fn run_until_stopped(
     tracing::info!("postroom stops; a second signal ends it at once");
     turns::begin_no_more(post_room.agents());
     let stop = async {
-        handle.stop(true).await;
+        let bridge = async {
+            if let Some(bridge_handle) = bridge_handle {
+                bridge_handle.stop(true).await;
+            }
+        };
+        tokio::join!(handle.stop(true), bridge);
         if let Some(metrics_handle) = metrics_handle {
             metrics_handle.stop(false).await;
         }
