@@ -146,8 +146,8 @@ mod tests {
     #[test]
     fn everything_else_is_passed_on_as_often_as_it_came() {
         let headers = [
-            ("accept", "*/*"),
             ("accept-encoding", "gzip"),
+            ("accept", "*/*"),
             ("openai-organization", "org"),
             ("x-stainless-lang", "js"),
             ("x-twice", "1"),

@@ -26,6 +26,8 @@ mod agents_responses;
 mod agents_secrets;
 mod auth;
 mod bad_input;
+mod bridge_doors;
+mod bridge_passing;
 mod catalogue;
 mod clients_openai_js;
 mod clients_openai_python;

@@ -160,7 +160,7 @@ impl Checker<'_> {
         }
     }
 
-    /// The remote proxy's own host is reached by everybody unless something else is said.
+    /// A file that says something of a bridge and leaves out the one thing that makes it one.
     pub(super) fn note_unused_bridge_keys(&mut self, raw: &RawBridge) {
         let has_remote = raw.remote_url.as_deref().is_some_and(|url| !url.is_empty());
         let told = self.layers.iter().any(|(path, leaf)| {
