@@ -90,7 +90,9 @@ async fn bodies_over_the_limit_are_refused_before_and_while_they_come() {
     client
         .say(&format!("{head}Transfer-Encoding: chunked\r\n\r\n"))
         .await;
-    client.say(&format!("400\r\n{}\r\n", "x".repeat(1024))).await;
+    client
+        .say(&format!("400\r\n{}\r\n", "x".repeat(1024)))
+        .await;
     let mut talk = api.accept().await;
     talk.hear("xxx").await;
     client.say("1\r\nx\r\n").await;
