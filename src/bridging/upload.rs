@@ -134,15 +134,15 @@ impl Upload {
             let next = timeout_at(until, self.next()).await;
             match next {
                 Ok(piece) => match piece? {
-                    None => return Ok(Gathered::All(joined(first, more))),
+                    None => return Ok(Gathered::All(joined(first, &more))),
                     // A body of one piece, the usual case, is not copied.
                     Some(piece) if have == 0 => first = piece,
                     Some(piece) => more.extend_from_slice(&piece),
                 },
-                Err(_elapsed) => return Ok(Gathered::Begin(joined(first, more))),
+                Err(_elapsed) => return Ok(Gathered::Begin(joined(first, &more))),
             }
             if have > GATHERED {
-                return Ok(Gathered::Begin(joined(first, more)));
+                return Ok(Gathered::Begin(joined(first, &more)));
             }
         }
     }
@@ -180,13 +180,13 @@ impl Upload {
     }
 }
 
-fn joined(first: Bytes, more: BytesMut) -> Bytes {
+fn joined(first: Bytes, more: &BytesMut) -> Bytes {
     if more.is_empty() {
         return first;
     }
     let mut whole = BytesMut::with_capacity(first.len() + more.len());
     whole.extend_from_slice(&first);
-    whole.extend_from_slice(&more);
+    whole.extend_from_slice(more);
     whole.freeze()
 }
 

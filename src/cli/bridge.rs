@@ -123,6 +123,6 @@ pub(super) fn run(
     match args.verb {
         BridgeVerb::Run(args) => bridge::run_bridge(&settings::load(sources(args.flags()))?),
         BridgeVerb::Status(args) => status::run(args, sources, output),
-        BridgeVerb::Login(args) => login::run(*args, world, sources, output),
+        BridgeVerb::Login(args) => login::run(&args, world, sources, output),
     }
 }

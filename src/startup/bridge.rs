@@ -115,7 +115,11 @@ fn bridge_parts(settings: &Settings, url: &str, token: &crate::settings::Secret)
             url,
             Credential::ProxyToken(Arc::clone(token.expose())),
             own.timeouts,
-            limits(settings),
+            // The other side has a limit of its own.
+            PassingLimits {
+                size: u64::MAX,
+                idle: own.timeouts.idle,
+            },
         ),
         visitors: Visitors::new(&own.host, &own.allowed_hosts, &own.allowed_origins),
         door: TokenDoor::new(
@@ -163,7 +167,10 @@ fn proxy_parts(settings: &Settings, base_url: &str) -> upstream_proxy::Shared {
             base_url,
             credential.unwrap_or(Credential::None),
             own.timeouts,
-            limits(settings),
+            PassingLimits {
+                size: settings.limits.body,
+                idle: settings.limits.body_idle,
+            },
         ),
         door: TokenDoor::new(
             own.token.as_ref(),
@@ -173,13 +180,6 @@ fn proxy_parts(settings: &Settings, base_url: &str) -> upstream_proxy::Shared {
         ),
         visitors: Visitors::new(&own.host, &[], &[]),
         in_flight: Arc::new(Semaphore::new(own.max_in_flight)),
-    }
-}
-
-fn limits(settings: &Settings) -> PassingLimits {
-    PassingLimits {
-        size: settings.limits.body,
-        idle: settings.limits.body_idle,
     }
 }
 

@@ -45,7 +45,7 @@ const ANYWHERE: Layer = Layer {
     crates: &[],
 };
 
-const LAYERS: [Layer; 9] = [
+const LAYERS: [Layer; 10] = [
     Layer {
         places: &["src/http"],
         never: &[
@@ -86,6 +86,17 @@ const LAYERS: [Layer; 9] = [
             "actix_web",
             "hyper",
             "rusqlite",
+        ],
+        ..ANYWHERE
+    },
+    Layer {
+        places: &["src/bridging"],
+        never: &[
+            "crate::cli",
+            "crate::startup",
+            "hyper",
+            "rusqlite",
+            "std::fs",
         ],
         ..ANYWHERE
     },
@@ -277,6 +288,7 @@ mod tests {
             ),
             ("src/forwarding/pump.rs", "use crate::{http::state};"),
             ("src/forwarding.rs", "use crate::adapters;"),
+            ("src/bridging/route.rs", "use crate::startup::bridge;"),
             ("src/cli/serve.rs", "use crate::{settings, http};"),
             ("src/main.rs", "use postroom::adapters;"),
             ("src/telemetry.rs", "use crate::adapters;"),

@@ -92,17 +92,17 @@ struct Answers {
 
 /// Runs the login.
 pub(super) fn run(
-    args: LoginArgs,
+    args: &LoginArgs,
     world: &World,
     sources: impl Fn(Flags) -> Sources,
     output: &mut dyn Write,
 ) -> anyhow::Result<u8> {
     let mut openclaw = args
         .openclaw
-        .then(|| OpenClaw::read(&openclaw_file(&args, world)?))
+        .then(|| OpenClaw::read(&openclaw_file(args, world)?))
         .transpose()?;
     let imported = openclaw.as_ref().map(OpenClaw::plugin).unwrap_or_default();
-    let file = config_file(&args, &sources)?;
+    let file = config_file(args, &sources)?;
     let config = file.exists().then(|| file.clone());
     let with = |more| {
         sources(Flags {
@@ -115,10 +115,10 @@ pub(super) fn run(
     let known = settings::load(with(Vec::new()))
         .ok()
         .map(|known| known.bridge);
-    let token = given_token(&args)?;
+    let token = given_token(args)?;
     let mut dialog = Dialog::of_this_process(output, args.yes);
-    let answers = answers(&args, token, known.as_ref(), imported, &mut dialog)?;
-    let bridge = settings::load(with(flags(&args, &answers)))?.bridge;
+    let answers = answers(args, token, known.as_ref(), imported, &mut dialog)?;
+    let bridge = settings::load(with(flags(args, &answers)))?.bridge;
     if !tried(&bridge, args.no_check, &mut dialog)? {
         return Ok(exit::FAILURE);
     }
@@ -133,7 +133,7 @@ pub(super) fn run(
     config_file::write(&file, &written)?;
     dialog.say(&format!("written: {}", file.display()))?;
     let is_told = match &mut openclaw {
-        Some(openclaw) => tell_openclaw(openclaw, &args, &bridge, &answers, &mut dialog)?,
+        Some(openclaw) => tell_openclaw(openclaw, args, &bridge, &answers, &mut dialog)?,
         None => true,
     };
     dialog.say(
@@ -212,12 +212,11 @@ fn answers(
         None => dialog.ask("URL of the remote proxy", known_url, "--url")?,
     };
     let before = remote.map(|remote| remote.token.expose().to_string());
-    let token = match token {
-        Some(token) => token,
-        None => {
-            let known = imported.token.or_else(|| before.clone());
-            dialog.ask_secret("Token", known, "--token-file or --token-stdin")?
-        }
+    let token = if let Some(token) = token {
+        token
+    } else {
+        let known = imported.token.or_else(|| before.clone());
+        dialog.ask_secret("Token", known, "--token-file or --token-stdin")?
     };
     let before_models: Vec<_> = known
         .into_iter()
@@ -242,7 +241,7 @@ fn models(
     dialog: &mut Dialog<'_>,
 ) -> anyhow::Result<Vec<(String, String)>> {
     if !args.models.is_empty() {
-        return args.models.iter().map(|text| model(text)).collect();
+        return args.models.iter().map(String::as_str).map(model).collect();
     }
     let known = if imported.is_empty() {
         before.to_vec()
@@ -255,7 +254,7 @@ fn models(
     if answer == ids {
         return Ok(known);
     }
-    answer.split(',').map(|text| model(text)).collect()
+    answer.split(',').map(model).collect()
 }
 
 /// `id` or `id=name`.

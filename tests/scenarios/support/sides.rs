@@ -162,7 +162,7 @@ impl Api {
         Self { listener }
     }
 
-    /// Its base URL, as OPENAI_BASE_URL says it.
+    /// Its base URL, as `OPENAI_BASE_URL` says it.
     pub fn url(&self) -> String {
         format!("http://{}/v1", self.listener.local_addr().unwrap())
     }
