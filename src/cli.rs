@@ -17,10 +17,13 @@ use self::{
     client::ClientError,
     connect::ConnectArgs,
     daemon::DaemonArgs,
+    dead_letters::DeadLettersArgs,
     demo::DemoArgs,
     enable::{EnableArgs, UnitArgs},
     hire::{HireArgs, InitArgs},
     list::ListArgs,
+    messages::MessagesArgs,
+    send::{SendArgs, SendFailure},
     start::{AgentArgs, Verb},
     status::StatusArgs,
     stop::StopArgs,
@@ -39,18 +42,23 @@ mod client;
 mod config;
 mod connect;
 mod daemon;
+mod dead_letters;
 mod demo;
 mod demo_agent;
 mod disable;
 mod enable;
 mod hire;
 mod list;
+mod message_view;
+mod messages;
+mod send;
 pub mod serve;
 mod skills;
 mod start;
 mod status;
 mod stop;
 mod system;
+mod table;
 mod turns;
 mod unit;
 mod upstream_proxy;
@@ -126,6 +134,12 @@ pub enum Command {
     Resume(AgentArgs),
     /// What an agent did last
     Turns(TurnsArgs),
+    /// Send a message to an agent, here or elsewhere
+    Send(Box<SendArgs>),
+    /// Messages between agents, and what became of them
+    Messages(MessagesArgs),
+    /// Messages that got nowhere
+    DeadLetters(DeadLettersArgs),
     /// Have systemd run the service
     Enable(EnableArgs),
     /// Have systemd start the service again
@@ -308,6 +322,9 @@ fn execute(invocation: Invocation, world: &World, output: &mut dyn Write) -> any
         Command::Start(args) => start::run(Verb::Start, &args, world, output),
         Command::Resume(args) => start::run(Verb::Resume, &args, world, output),
         Command::Turns(args) => turns::run(&args, world, output),
+        Command::Send(args) => send::run(&args, world, output),
+        Command::Messages(args) => messages::run(&args, world, output),
+        Command::DeadLetters(args) => dead_letters::run(&args, world, output),
         Command::Enable(args) => enable::run(&args, world, &mut RealSystem, output),
         Command::Restart(args) => enable::restart(&args, world, &mut RealSystem, output),
         Command::Disable(args) => disable::run(&args, world, &mut RealSystem, output),
@@ -350,6 +367,8 @@ pub fn exit_code(failure: &anyhow::Error) -> u8 {
     if failure.downcast_ref::<ConfigError>().is_some() {
         exit::CONFIG
     } else if let Some(error) = failure.downcast_ref::<ClientError>() {
+        error.exit_code()
+    } else if let Some(error) = failure.downcast_ref::<SendFailure>() {
         error.exit_code()
     } else if failure.downcast_ref::<InvalidAgentId>().is_some() {
         exit::USAGE

@@ -10,9 +10,11 @@ pub mod agents;
 pub mod auth;
 pub mod body;
 pub mod chat_completions;
+pub mod dead_letters;
 pub mod error;
 pub mod health;
 mod incoming;
+pub mod messages;
 pub mod metrics;
 pub mod models;
 pub mod openapi;
@@ -33,6 +35,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
     config
         .configure(openai_routes)
         .configure(agent_routes)
+        .configure(message_routes)
         .service(get("/health", web::get().to(health::health)))
         .service(get("/healthz", web::get().to(health::live)))
         .service(get("/readyz", web::get().to(health::ready)))
@@ -92,6 +95,30 @@ fn agent_routes(config: &mut web::ServiceConfig) {
         )
         .service(get("/turns/{id}/events", web::get().to(turns::follow)))
         .service(post("/agent-reply", web::post().to(agent_reply::take)));
+}
+
+fn message_routes(config: &mut web::ServiceConfig) {
+    config
+        .service(post("/message", web::post().to(messages::receive)))
+        .service(post("/send", web::post().to(messages::send)))
+        .service(get("/messages", web::get().to(messages::list)))
+        .service(
+            web::resource("/messages/{id}")
+                .route(web::get().to(messages::show))
+                .route(web::delete().to(messages::cancel))
+                .else_405("GET, DELETE"),
+        )
+        .service(get("/dead-letters", web::get().to(dead_letters::list)))
+        .service(
+            web::resource("/dead-letters/{id}")
+                .route(web::get().to(dead_letters::show))
+                .route(web::delete().to(dead_letters::discard))
+                .else_405("GET, DELETE"),
+        )
+        .service(post(
+            "/dead-letters/{id}/retry",
+            web::post().to(dead_letters::retry),
+        ));
 }
 
 fn get(path: &str, route: Route) -> Resource {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use postroom_actors::domain::ids::AgentId;
+use postroom_actors::domain::{ids::AgentId, party::PeerName};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -16,6 +16,7 @@ mod layers;
 mod legacy_conf;
 mod load;
 mod locate;
+pub mod peers;
 mod problem;
 mod quantity;
 pub mod raw;
@@ -36,6 +37,7 @@ pub use bridge::{BridgeSettings, UpstreamProxySettings};
 pub use flags::{Flags, MoreFlag};
 pub use load::{Loaded, Sources, load, load_with_sources};
 pub use locate::home;
+pub use peers::{CourierSettings, PeerSettings};
 pub use problem::{ConfigError, Problem};
 
 /// Everything the service is told by its files, environment and flags.
@@ -68,6 +70,10 @@ pub struct Settings {
     pub bridge: BridgeSettings,
     /// The remote side of the bridge.
     pub upstream_proxy: UpstreamProxySettings,
+    /// Other services that messages come from and go to.
+    pub peers: BTreeMap<PeerName, PeerSettings>,
+    /// How messages are delivered.
+    pub courier: CourierSettings,
     /// The store.
     pub store: StoreSettings,
     /// Bounds on what comes in.
@@ -306,6 +312,13 @@ pub struct LimitsSettings {
     pub body_idle: Duration,
     /// Requests being accepted at once; beyond it: 503.
     pub in_flight: usize,
+    /// Messages that may lead to one, 1 to 1000; default 8.
+    pub hops: u32,
+    /// Messages a minute from one agent to one recipient; 0: no limit; default 60.
+    pub pair_rate: u32,
+    /// How often the same may be said to the same recipient in one conversation; 0: no limit;
+    /// default 5.
+    pub repeats: u32,
 }
 
 /// `[metrics]`

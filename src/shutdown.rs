@@ -1,8 +1,9 @@
 //! Signals, and the order in which things stop.
 //!
-//! The first signal: nothing new is accepted (503), no turn begins, requests, relays and turns under
-//! way get a grace, turns that still run are interrupted, what waits for the inbox is written, the store is closed. A second signal ends at once; what
-//! was accepted is on disk either way.
+//! The first signal: nothing new is accepted (503), no turn begins; turns that run get a grace in
+//! which they may call back, then they are interrupted; requests and relays get theirs; deliveries
+//! under way are waited for, what waits for the inbox is written, the store is closed. A second
+//! signal ends at once; what was accepted is on disk either way.
 
 mod alone;
 mod turns;
@@ -10,7 +11,7 @@ mod turns;
 use std::{future::Future, time::Duration};
 
 use actix_web::dev::Server;
-use postroom_actors::lifecycle::Drain;
+use postroom_actors::{delivery::DeliveryError, lifecycle::Drain};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 pub use self::alone::run_alone;
@@ -27,6 +28,9 @@ pub const LINGER: Duration = Duration::from_secs(1);
 
 /// How long requests under way may take after the first signal.
 pub const HTTP_GRACE: Duration = Duration::from_secs(20);
+
+/// How long deliveries under way may take; a peer that hangs takes longer, and is asked again later.
+const DELIVERY_DEADLINE: Duration = Duration::from_secs(5);
 
 /// How long the inbox may take to be written.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(5);
@@ -76,11 +80,15 @@ pub async fn run_until_stopped(
                 bridge_handle.stop(true).await;
             }
         };
-        tokio::join!(handle.stop(true), bridge);
+        let own = async {
+            // Turns still call back: the listener outlives them.
+            turns::end(post_room.agents()).await;
+            handle.stop(true).await;
+        };
+        tokio::join!(own, bridge);
         if let Some(metrics_handle) = metrics_handle {
             metrics_handle.stop(false).await;
         }
-        turns::end(post_room.agents()).await;
         drain(&post_room).await;
     };
     tokio::select! {
@@ -111,13 +119,21 @@ async fn first_end(
 }
 
 async fn drain(post_room: &PostRoom) {
-    if let Err(error) = post_room.inbox_writer.ask(Drain, DRAIN_DEADLINE).await {
-        tracing::warn!(%error, "inbox not fully written; the next start goes on with it");
-    }
+    // No try to deliver begins any more; what is under way is waited for.
+    let courier = post_room.courier.ask(Drain, DELIVERY_DEADLINE).await;
+    tell_if_late(courier, "deliveries are under way");
+    let inbox = post_room.inbox_writer.ask(Drain, DRAIN_DEADLINE).await;
+    tell_if_late(inbox, "the inbox is not fully written");
     if !post_room.store.close(CLOSE_DEADLINE).await {
         tracing::warn!("the store is still busy; what was accepted is on disk");
     }
     tracing::info!("postroom stopped");
+}
+
+fn tell_if_late(drained: Result<(), DeliveryError>, what: &str) {
+    if let Err(error) = drained {
+        tracing::warn!(%error, "{what}; the next start goes on with it");
+    }
 }
 
 const fn exit_code(end: &End) -> u8 {

@@ -6,6 +6,7 @@
 mod agents;
 mod backends;
 pub mod bridge;
+mod courier;
 mod error;
 mod maintenance;
 mod post_room;
@@ -20,8 +21,7 @@ use std::{
 use actix_web::{App, HttpServer, middleware::from_fn, web};
 use metrics_exporter_prometheus::PrometheusHandle;
 use postroom_actors::{
-    agent_directory::Whom,
-    agent_supervisor, backend_relay,
+    agent_supervisor, backend_relay, courier as courier_actor,
     domain::ids::AgentId,
     ports::{Clock, turns::HiredAgent},
 };
@@ -71,6 +71,7 @@ pub fn serve(settings: Settings, mode: Mode) -> anyhow::Result<u8> {
     store_sqlite::describe();
     backend_relay::metrics::describe();
     agent_supervisor::metrics::describe();
+    courier_actor::metrics::describe();
     http::metrics::describe();
     Ok(actix_rt::System::new().block_on(run(settings, mode, metrics))?)
 }
@@ -102,7 +103,7 @@ async fn run(settings: Settings, mode: Mode, metrics: PrometheusHandle) -> Resul
     let endpoint = format!("http://{address}");
     let own_url = own_url(address);
     let post_room = PostRoom::open(&settings, mode, Arc::clone(&clock), &own_url)?;
-    post_room.agents.take_in(Whom::All).await;
+    post_room.take_in_agents(&settings).await;
     let backends = Backends::new(&settings);
     let workers = settings.server.workers;
     let runtime = running::runtime_file(own_url)?;

@@ -19,6 +19,8 @@ mod awc_candidate;
 mod cases;
 #[path = "hostile_upstream/connections.rs"]
 mod connections;
+#[path = "hostile_upstream/peers.rs"]
+mod peers;
 #[path = "hostile_upstream/relay.rs"]
 mod relay;
 #[path = "hostile_upstream/server.rs"]

@@ -2,6 +2,7 @@
 //!
 //! Time, ids and jitter come in as arguments, so every rule of the broker is tested without one.
 
+pub mod after_attempt;
 pub mod after_turn;
 pub mod agent;
 pub mod agent_message;
@@ -12,9 +13,11 @@ pub mod circuit;
 pub mod compaction;
 pub mod completion;
 pub mod context;
+pub mod delivery_queue;
 pub mod envelope;
 pub mod ids;
 pub mod inbox_item;
+pub mod loop_guard;
 pub mod narration;
 pub mod openclaw;
 pub mod party;

@@ -16,8 +16,13 @@
 //! | [`agent_supervisor::QueueTask`] | HTTP handlers | [`agent_supervisor::AgentSupervisor`] | oneshot, after the commit | 503 to the client |
 //! | [`agent_supervisor::CancelTask`], `CancelTurn`, `AnswerTask` | HTTP handlers | [`agent_supervisor::AgentSupervisor`] | oneshot | 503 to the client |
 //! | [`agent_supervisor::SetRunState`], `Retire`, `WindDown` | `AgentDirectory`, shutdown | [`agent_supervisor::AgentSupervisor`] | oneshot | told to whoever asked; shutdown goes on at its deadline |
+//! | [`agent_supervisor::CallbackReceived`] | `Courier` | [`agent_supervisor::AgentSupervisor`] | none | dropped: who follows the turn misses a line |
+//! | [`agent_supervisor::QueueTask`] | `Courier` | [`agent_supervisor::AgentSupervisor`] | oneshot, after the commit | the message is kept, and tried again on its schedule |
+//! | [`courier::SendMessage`] | HTTP handlers | [`courier::Courier`] | oneshot, after the commit | 503 to the client |
+//! | [`courier::WatchDelivery`] | HTTP handlers | [`courier::Courier`] | oneshot, at the end of the delivery | the handler looks into the store |
+//! | [`courier::CancelDelivery`], `RetryDelivery` | HTTP handlers | [`courier::Courier`] | oneshot, after the commit | 503 to the client |
 //! | [`lifecycle::GetStatus`] | HTTP handlers | every actor | its state | shown as unreachable |
-//! | [`lifecycle::Drain`] | shutdown | [`inbox_writer::InboxWriter`] | when nothing waits | shutdown goes on at its deadline |
+//! | [`lifecycle::Drain`] | shutdown | [`inbox_writer::InboxWriter`], [`courier::Courier`] | when nothing waits; when no try is under way | shutdown goes on at its deadline |
 
 pub mod agent_directory;
 pub mod agent_supervisor;

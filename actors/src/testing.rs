@@ -1,11 +1,13 @@
 //! Fakes, recorders and a clock that follows tokio's, for tests.
 
 mod agents;
+mod memory_deliveries;
 mod memory_home;
 mod memory_inbox;
 mod memory_store;
 mod memory_tasks;
 mod scripted_launcher;
+mod scripted_peers;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -15,11 +17,13 @@ use uuid::Uuid;
 
 pub use self::{
     agents::{SharedFakes, agent_profile},
+    memory_deliveries::MemoryDeliveries,
     memory_home::MemoryHome,
     memory_inbox::MemoryInbox,
     memory_store::MemoryStore,
     memory_tasks::MemoryTasks,
     scripted_launcher::{ScriptedLauncher, ScriptedTurn, done, exit},
+    scripted_peers::{PeerMood, Posted, ScriptedPeers},
 };
 use crate::{
     domain::{

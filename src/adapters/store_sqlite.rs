@@ -11,10 +11,18 @@
 //! may falsely succeed when it is repeated on the same file handle.
 
 mod changes;
+mod deliveries;
+mod delivery_queries;
+mod delivery_rows;
 mod delivery_store;
+mod envelopes;
 mod failpoints;
 mod folder;
+mod idempotency;
+mod mailbox;
 mod message_book;
+mod message_list;
+mod message_summary;
 mod metrics;
 mod reader;
 mod recovery;
@@ -51,7 +59,7 @@ use thiserror::Error;
 
 pub use self::metrics::describe;
 use self::{
-    changes::Change,
+    changes::{Change, Told},
     folder::StoreFolder,
     reader::{Queries, Reader},
     state::SharedState,
@@ -218,13 +226,14 @@ impl SqliteStore {
         tokio::time::timeout(within, ended).await.is_ok()
     }
 
-    fn change(&self, change: Change) -> impl Future<Output = Result<i64, StoreError>> + use<> {
+    fn change(&self, change: Change) -> impl Future<Output = Result<Told, StoreError>> + use<> {
         let receipt = self.queue.enter(change);
         async move { receipt?.await.unwrap_or(Err(StoreError::Closed)) }
     }
 }
 
-fn number<T: TryFrom<i64>>(answer: i64) -> Result<T, StoreError> {
+fn number<T: TryFrom<i64>>(answer: Told) -> Result<T, StoreError> {
+    let answer = answer.number();
     T::try_from(answer)
         .map_err(|_number| StoreError::Io(format!("`{answer}` is out of range").into()))
 }
@@ -232,7 +241,7 @@ fn number<T: TryFrom<i64>>(answer: i64) -> Result<T, StoreError> {
 impl MessageStore for SqliteStore {
     fn accept(&self, message: Arc<StoredMessage>) -> SendFuture<Result<Sequence, StoreError>> {
         let change = self.change(Change::Accept(message));
-        Box::pin(async move { change.await.map(Sequence) })
+        Box::pin(async move { change.await.map(|seq| Sequence(seq.number())) })
     }
 
     fn accept_exchange(

@@ -6,7 +6,7 @@
 
 mod body;
 mod connector;
-mod errors;
+pub(super) mod errors;
 mod heads;
 mod outgoing;
 mod tls;
@@ -45,7 +45,7 @@ use self::{
 const POOL_IDLE: Duration = Duration::from_mins(1);
 
 /// The largest head of an answer, in bytes; also bounds what one read takes.
-const MAX_HEAD: usize = 128 * 1024;
+pub(super) const MAX_HEAD: usize = 128 * 1024;
 
 type PlainClient = Client<WatchedConnector, OutgoingBody>;
 type TlsClient = Client<HttpsConnector<WatchedConnector>, OutgoingBody>;
@@ -275,7 +275,10 @@ impl Failed {
 }
 
 /// Resolves, with the error, only if no connection stands after `limit`.
-async fn connects_within(limit: Duration, mut captured: CaptureConnection) -> UpstreamError {
+pub(super) async fn connects_within(
+    limit: Duration,
+    mut captured: CaptureConnection,
+) -> UpstreamError {
     let connected = async {
         // Nothing there after the wait: the attempt has failed, and its own error tells more.
         if captured.wait_for_connection_metadata().await.is_none() {

@@ -102,12 +102,12 @@ pub(super) struct Paint {
 }
 
 impl Paint {
-    /// The text of a state in the colour of that state.
+    /// The text of a state (of an agent, a turn, a message) in the colour of that state.
     pub(super) fn state(self, state: &str, text: &str) -> String {
         match state {
-            "running" => self.with("32", text),
-            "parked" => self.with("31", text),
-            "stopped" => self.with("33", text),
+            "starting" | "running" => self.with("32", text),
+            "parked" | "failed" | "timed-out" | "dead" => self.with("31", text),
+            "stopped" | "cancelled" | "interrupted" | "expired" => self.with("33", text),
             _ => text.to_owned(),
         }
     }
@@ -129,6 +129,11 @@ impl Paint {
             text.to_owned()
         }
     }
+}
+
+/// A number with its word, in the singular or the plural.
+pub(super) fn counted(number: u64, one: &str, more: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { more })
 }
 
 #[cfg(test)]

@@ -59,14 +59,16 @@ pub(super) enum ClientError {
 }
 
 impl ClientError {
-    /// 69 where nothing answers, 77 where the key is not taken, else 1.
+    /// 69 where nothing answers, 77 where the key is not taken, 75 where it may work later, else 1.
     pub(super) fn exit_code(&self) -> u8 {
         match self {
             Self::NotRunning { .. } | Self::NoAnswer { .. } => exit::UNAVAILABLE,
             Self::Refused {
                 status: 401 | 403, ..
             } => exit::NO_PERMISSION,
-            Self::Refused { status: 503, .. } => exit::TEMPORARY,
+            Self::Refused {
+                status: 429 | 503, ..
+            } => exit::TEMPORARY,
             Self::RuntimeFile(_) | Self::Refused { .. } => exit::FAILURE,
         }
     }

@@ -4,7 +4,7 @@ use std::{fs, io::Write, path::Path, time::Duration};
 
 use anyhow::Context;
 use postroom_actors::domain::ids::AgentId;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::{
     signal::unix::{SignalKind, signal},
     time::Instant,
@@ -12,9 +12,8 @@ use tokio::{
 
 use super::{
     World,
-    agent_view::{Paint, shown},
-    client::{Client, block_on, events::Events},
-    connect::reply::{self, Piece},
+    agent_view::Paint,
+    client::{Client, block_on},
     exit,
 };
 
@@ -80,35 +79,15 @@ async fn show(broker: &mut Broker, mut log: Log<'_>) -> anyhow::Result<u8> {
 /// Sends the message and tells what becomes of it.
 async fn follow(client: &Client, mut log: Log<'_>) -> anyhow::Result<()> {
     let agent = AgentId::parse("demo")?;
-    let body = json!({
-        "model": agent,
-        "stream": true,
-        "messages": [{"role": "user", "content": QUESTION}],
-    });
+    let body = json!({"type": "TASK", "payload": {"text": QUESTION}, "to": agent});
     log.step(&format!("message to `{agent}`: {QUESTION}"))?;
     let sent = Instant::now();
-    let events = client.stream("/v1/chat/completions", &[], &body).await?;
-    let accepted = sent.elapsed().as_millis();
-    log.step(&format!("accepted in {accepted} ms: it is on disk now"))?;
-    let (answer, ()) = tokio::try_join!(answer(events), steps::tell(client, &agent, &mut log))?;
-    let lines: Vec<_> = answer.trim().lines().collect();
-    let last = lines.last().copied().unwrap_or_default();
-    log.step(&format!("answer, {} lines: … {}", lines.len(), shown(last)))?;
-    Ok(())
-}
-
-/// The whole reply.
-async fn answer(mut events: Events) -> anyhow::Result<String> {
-    let mut answer = String::new();
-    loop {
-        let event = events.next().await?.context("the reply broke off")?;
-        match reply::read(&event.data, &mut None) {
-            Piece::Text(text) => answer.push_str(&text),
-            Piece::Nothing => {}
-            Piece::Failed(message) => anyhow::bail!(message),
-            Piece::End => return Ok(answer),
-        }
-    }
+    let receipt = client.post("/message", Some(&body)).await?;
+    let received = sent.elapsed().as_millis();
+    log.step(&format!("received in {received} ms: it is on disk now"))?;
+    steps::tell(client, &agent, &mut log).await?;
+    let id = receipt.get("id").and_then(Value::as_str);
+    steps::tell_answers(client, id.context("the receipt has no id")?, &mut log).await
 }
 
 fn what_next(paint: Paint) -> String {

@@ -31,13 +31,11 @@ pub(super) fn run(world: &World, output: &mut dyn Write) -> anyhow::Result<u8> {
             .with_context(|| format!("{name} is not set; this is the agent of `postroom demo`"))
     };
     let service = Client::at(variable("POSTROOM_URL")?, variable("POSTROOM_TURN_TOKEN")?)?;
-    let agent = variable("POSTROOM_AGENT")?;
-    block_on(work(&service, agent, &prompt, STEP, output))
+    block_on(work(&service, &prompt, STEP, output))
 }
 
 async fn work(
     service: &Client,
-    agent: &str,
     prompt: &str,
     step: Duration,
     output: &mut dyn Write,
@@ -55,19 +53,24 @@ async fn work(
         say(&text)?;
         tokio::time::sleep(step).await;
     }
-    say("I call back to tell how far I am.")?;
-    let report = json!({
-        // A label, not the id of what waits: that one is answered below.
-        "task_id": "demo-progress",
-        "agent": agent,
-        "event": "final",
-        "data": {"text": "half way through"},
-        "metadata": {"from": "postroom demo"},
-    });
-    service.post("/agent-reply", Some(&report)).await?;
+    say("I tell by /send how far I am.")?;
+    send(service, "STATUS", "half way through").await?;
     tokio::time::sleep(step).await;
-    say("Hello! I am a script that stands in for an agent.")?;
+    send(
+        service,
+        "DONE",
+        "Hello! I am a script that stands in for an agent.",
+    )
+    .await?;
+    say("That was all.")?;
     Ok(exit::OK)
+}
+
+/// Without `to` it goes to whoever sent the message that this turn works on.
+async fn send(service: &Client, kind: &str, text: &str) -> anyhow::Result<()> {
+    let message = json!({"type": kind, "payload": {"text": text}});
+    service.post("/send", Some(&message)).await?;
+    Ok(())
 }
 
 #[cfg(test)]
@@ -78,32 +81,27 @@ mod tests {
     use crate::cli::client::tests::{json_answer, server};
 
     #[test]
-    fn it_works_calls_back_with_its_token_and_answers() {
-        let (endpoint, requests) =
-            server(Box::new(|_| json_answer("200 OK", &json!({"ok": true}))));
+    fn it_tells_how_far_it_is_and_answers_with_its_token() {
+        let (endpoint, requests) = server(Box::new(|_| {
+            json_answer("200 OK", &json!({"status": "sent"}))
+        }));
         let service = Client::at(&endpoint, "turn-token").unwrap();
         let mut output = Vec::new();
-        let worked = work(&service, "demo", "do it now", Duration::ZERO, &mut output);
+        let worked = work(&service, "do it now", Duration::ZERO, &mut output);
         assert_eq!(block_on(worked).unwrap(), exit::OK);
-        let seen = requests.recv().unwrap();
-        assert_eq!(seen.line, "POST /agent-reply HTTP/1.1");
-        assert!(
-            seen.headers
-                .contains(&"authorization: Bearer turn-token".to_owned())
-        );
-        let body: Value = serde_json::from_str(&seen.body).unwrap();
-        assert_eq!(
-            (&body["event"], &body["agent"]),
-            (&json!("final"), &json!("demo"))
-        );
+        for kind in ["STATUS", "DONE"] {
+            let seen = requests.recv().unwrap();
+            assert_eq!(seen.line, "POST /send HTTP/1.1");
+            let token = "authorization: Bearer turn-token".to_owned();
+            assert!(seen.headers.contains(&token));
+            let body: Value = serde_json::from_str(&seen.body).unwrap();
+            assert_eq!((&body["type"], &body["to"]), (&json!(kind), &Value::Null));
+        }
         let output = String::from_utf8(output).unwrap();
         assert!(
             output.starts_with("I read a prompt of 3 words.\n"),
             "{output}"
         );
-        assert!(
-            output.lines().count() == 4 && output.contains("\nHello!"),
-            "{output}"
-        );
+        assert_eq!(output.lines().count(), 4, "{output}");
     }
 }

@@ -8,7 +8,7 @@ use super::{
     HomeArgs, World,
     agent_view::{self, AgentView, Paint},
     client::{Client, block_on},
-    exit,
+    exit, table,
 };
 
 /// `list`
@@ -42,31 +42,7 @@ pub(super) fn run(args: &ListArgs, world: &World, output: &mut dyn Write) -> any
 /// The agents as a table: name, state, for how long its oldest turn runs, tasks that wait, command.
 fn table(agents: &[AgentView], now: DateTime<Utc>, paint: Paint) -> String {
     let rows = agents.iter().map(|agent| row(agent, now));
-    let head = ["AGENT", "STATE", "TURN", "WAITING", "CLI"].map(str::to_owned);
-    let rows: Vec<[String; 5]> = [head].into_iter().chain(rows).collect();
-    let mut widths = [0; 5];
-    for row in &rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
-        }
-    }
-    let mut text = String::new();
-    for (number, row) in rows.iter().enumerate() {
-        let state = row.get(1).map_or("", String::as_str);
-        for (column, (cell, width)) in row.iter().zip(widths).enumerate() {
-            let padded = match column {
-                4 => cell.clone(),
-                _ => format!("{cell:width$}  "),
-            };
-            text.push_str(&match (number, column) {
-                (0, _) => paint.dim(&padded),
-                (_, 1) => paint.state(state, &padded),
-                _ => padded,
-            });
-        }
-        text.push('\n');
-    }
-    text
+    table::table(["AGENT", "STATE", "TURN", "WAITING", "CLI"], rows, 1, paint)
 }
 
 fn row(agent: &AgentView, now: DateTime<Utc>) -> [String; 5] {

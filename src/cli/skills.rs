@@ -11,23 +11,27 @@ use anyhow::Context;
 use super::exit;
 use crate::settings::{Sources, home};
 
-/// The skills, by the name of their folder.
-pub(super) const SKILLS: [(&str, &str); 4] = [
+/// What is written: each skill in a folder of its name, and what belongs to it.
+pub(super) const FILES: [(&str, &str); 5] = [
     (
-        "work-an-inbox",
+        "work-an-inbox/SKILL.md",
         include_str!("../../skills/work-an-inbox/SKILL.md"),
     ),
     (
-        "context-cache",
+        "context-cache/SKILL.md",
         include_str!("../../skills/context-cache/SKILL.md"),
     ),
     (
-        "openclaw-outbound-message",
+        "openclaw-outbound-message/SKILL.md",
         include_str!("../../skills/openclaw-outbound-message/SKILL.md"),
     ),
     (
-        "reply-to-a-peer",
-        include_str!("../../skills/reply-to-a-peer/SKILL.md"),
+        "reply-to-peer/SKILL.md",
+        include_str!("../../skills/reply-to-peer/SKILL.md"),
+    ),
+    (
+        "reply-to-peer/instructions.md",
+        include_str!("../../skills/reply-to-peer/instructions.md"),
     ),
 ];
 
@@ -51,8 +55,8 @@ pub(super) fn install(
         None => home(sources)?.join("skills"),
     };
     let mut code = exit::OK;
-    for (name, text) in SKILLS {
-        let file = dir.join(name).join("SKILL.md");
+    for (name, text) in FILES {
+        let file = dir.join(name);
         let shown = file.display();
         let installed =
             write_skill(&file, text, force).with_context(|| format!("cannot write `{shown}`"))?;

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{
     HomeArgs, World,
-    agent_view::{self, Paint, shown, span},
+    agent_view::{self, Paint, counted, shown, span},
     client::{Client, ClientError, block_on},
     exit,
 };
@@ -75,19 +75,14 @@ pub(super) fn run(args: &TurnsArgs, world: &World, output: &mut dyn Write) -> an
 
 /// When, how long, how it ended, callbacks, id; and why it failed.
 fn line(turn: &TurnView, now: DateTime<Utc>, paint: Paint) -> String {
-    let colour = match turn.state.as_str() {
-        "running" | "starting" => "running",
-        "failed" | "timed-out" => "parked",
-        "cancelled" | "interrupted" => "stopped",
-        _ => "",
-    };
-    let state = paint.state(colour, &format!("{:<11}", shown(&turn.state)));
+    let state = paint.state(&turn.state, &format!("{:<11}", shown(&turn.state)));
     let lasted = span(turn.ended_at.unwrap_or(now) - turn.started_at);
     let started = turn.started_at.format("%Y-%m-%d %H:%M:%SZ");
     let id = paint.dim(&shown(&turn.id));
     let mut line = format!("{started}  {lasted:>7}  {state}  {id}");
     if turn.callbacks > 0 {
-        line = format!("{line}  {} callbacks", turn.callbacks);
+        let callbacks = counted(turn.callbacks, "callback", "callbacks");
+        line = format!("{line}  {callbacks}");
     }
     if let Some(failure) = &turn.failure {
         line = format!("{line}  {}", shown(&failure.message));

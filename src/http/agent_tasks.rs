@@ -9,19 +9,21 @@ use actix_web::{
 };
 use postroom_actors::{
     agent_directory::Agent,
-    agent_supervisor::{CancelTask, QueueTask},
+    agent_supervisor::{CancelTask, QueueError, QueueTask},
+    courier::Sent,
     delivery::DeliveryError,
     domain::{
         agent::{Delivery, OnDisconnect},
+        agent_message::IdempotencyKey,
         ids::MessageId,
         task::{NewTask, TaskOutcome, TaskRecord},
         turn::{Failure, FailureCode},
     },
     feed::{Feed, TaskEvent},
 };
-use tokio::sync::oneshot;
+use tokio::sync::{SemaphorePermit, oneshot};
 
-use super::{SharedState, error::ApiError};
+use super::{SharedState, error::ApiError, waiting};
 
 /// Tells the message's id with every answer to a task.
 const ID_HEADER: HeaderName = HeaderName::from_static("x-postroom-message-id");
@@ -50,13 +52,7 @@ pub(super) async fn queue(
     agent: &Agent,
     task: Arc<NewTask>,
 ) -> Result<TaskReader, ApiError> {
-    if shared.stopping.has_begun() {
-        return Err(ApiError::stopping());
-    }
-    let Ok(_permit) = shared.permits.try_acquire() else {
-        metrics::counter!("postroom_requests_refused_total", "reason" => "busy").increment(1);
-        return Err(ApiError::busy());
-    };
+    let _permit = admit(shared)?;
     let id = task.id;
     // What lies in an inbox needs nobody who waits.
     let may_leave = task.is_background || agent.profile.delivery == Delivery::Inbox;
@@ -79,6 +75,79 @@ pub(super) async fn queue(
         leaving,
         ..TaskReader::new(shared.clone(), id, feed)
     })
+}
+
+/// Gives an agent a message that nobody waits for the end of; resolves when it is kept. One that
+/// its sender has sent before is that one.
+///
+/// # Errors
+/// As [`queue`], and 409 where its sender has sent another body under the same id.
+pub(super) async fn queue_message(
+    shared: &SharedState,
+    agent: &Agent,
+    task: Arc<NewTask>,
+    once: Option<IdempotencyKey>,
+) -> Result<Sent, ApiError> {
+    let _permit = admit(shared)?;
+    let id = task.id;
+    let (reply, kept) = oneshot::channel();
+    agent
+        .supervisor
+        .try_deliver(QueueTask { task, once, reply })?;
+    let kept = kept.await;
+    match kept.map_err(|_gone| DeliveryError::Closed(agent.supervisor.name()))? {
+        Ok(_nobody_follows) => Ok(Sent {
+            id,
+            is_duplicate: false,
+        }),
+        Err(QueueError::Duplicate(id)) => Ok(Sent {
+            id,
+            is_duplicate: true,
+        }),
+        Err(refused) => Err(refused.into()),
+    }
+}
+
+/// A permit to accept something; to be held until it is kept.
+///
+/// # Errors
+/// 503 where too much is being accepted, or the service is about to stop.
+pub(super) fn admit(shared: &SharedState) -> Result<SemaphorePermit<'_>, ApiError> {
+    if shared.stopping.has_begun() {
+        return Err(ApiError::stopping());
+    }
+    permit(shared)
+}
+
+/// The same also while the service stops: turns that run to their end may still send.
+///
+/// # Errors
+/// 503 where too much is being accepted.
+pub(super) fn permit(shared: &SharedState) -> Result<SemaphorePermit<'_>, ApiError> {
+    shared.permits.try_acquire().map_err(|_none_left| {
+        metrics::counter!("postroom_requests_refused_total", "reason" => "busy").increment(1);
+        ApiError::busy()
+    })
+}
+
+/// Takes a task back: one that waits is never begun, one that is worked on is ended. Answers
+/// whether it had not ended before, once its processes are gone.
+///
+/// # Errors
+/// 503 where it does not end in time.
+pub(super) async fn cancel(shared: &SharedState, record: &TaskRecord) -> Result<bool, ApiError> {
+    if record.state.is_ended() {
+        return Ok(false);
+    }
+    let Some(agent) = shared.agents.find(&record.task.agent) else {
+        return Ok(false);
+    };
+    let (reply, ended) = oneshot::channel();
+    agent.supervisor.try_deliver(CancelTask {
+        task: record.task.id,
+        reply,
+    })?;
+    Ok(waiting::answer(ended, agent.supervisor.name()).await??)
 }
 
 impl TaskReader {

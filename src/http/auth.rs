@@ -2,10 +2,16 @@
 //!
 //! A missing key is answered 401 and counts for nothing; a wrong one counts against its address;
 //! a right one always passes. Without any configured key, credentials are ignored, except that the
-//! token of a turn still tells whose turn it is.
+//! token of a turn still tells whose turn it is, and the secret of a peer which peer it is.
+//!
+//! Where peers have secrets, nobody sends messages without a credential, and a wrong
+//! `X-Shared-Secret` counts as a wrong key. A peer has no role: it sends and reads messages, and all
+//! other surfaces are closed to it.
 
 pub mod attempts;
 mod keys;
+mod peer_secrets;
+mod signature;
 mod turn_access;
 
 use std::{
@@ -18,7 +24,7 @@ use actix_web::{
     Error, HttpMessage,
     body::MessageBody,
     dev::{ServiceRequest, ServiceResponse},
-    http::header,
+    http::{Method, header},
     middleware::Next,
     web,
 };
@@ -61,45 +67,71 @@ impl Door {
         }
     }
 
-    /// Who sent a message, once its signature is checked against its body.
-    ///
-    /// # Errors
-    /// 401 where the signature is wrong, too old, or missing although the peer must sign.
-    pub fn prove(
-        &self,
-        caller: Caller,
-        _headers: &header::HeaderMap,
-        _body: &[u8],
-    ) -> Result<Caller, ApiError> {
-        Ok(caller)
+    async fn let_in(&self, request: &ServiceRequest) -> Result<Caller, ApiError> {
+        let surface = Surface::of(request);
+        let key = bearer(request);
+        if let Some(caller) = key.and_then(|key| self.keys.find(key)) {
+            return Ok(caller);
+        }
+        if let Some(turn) = key.and_then(|key| self.turns.turn_of(key)) {
+            // It was right once: nobody is guessing.
+            let caller = self.turns.caller(turn, self.clock.now()).await?;
+            return caller.map_or_else(|| self.stranger(surface), Ok);
+        }
+        let shown = self.shown(request, surface, key);
+        let mut peers = shown.iter().filter_map(|shown| self.peer_of(shown));
+        if let Some(caller) = peers.next() {
+            return Ok(caller);
+        }
+        if !shown.is_empty() {
+            return refuse(self.wrong_key(self.client_address(request))).await;
+        }
+        let is_signed = signature::is_there(request.headers());
+        if surface == Surface::Message && is_signed && self.keys.peers().can_any_sign() {
+            return Ok(Caller::unproven(self.client_address(request)));
+        }
+        self.stranger(surface)
     }
 
-    async fn let_in(&self, request: &ServiceRequest) -> Result<Caller, ApiError> {
-        let key = bearer(request);
-        if let Some(key) = key {
-            if let Some(caller) = self.keys.find(key) {
-                return Ok(caller);
-            }
-            if let Some(turn) = self.turns.turn_of(key) {
-                return match self.turns.caller(turn, self.clock.now()).await? {
-                    Some(caller) => Ok(caller),
-                    None if self.keys.is_empty() => Ok(Caller::anyone()),
-                    // It was right once: nobody is guessing.
-                    None => Err(ApiError::unauthorized()),
-                };
-            }
+    /// What is shown that must be right.
+    ///
+    /// A secret could be guessed wherever a right one makes a difference, so a wrong one counts there.
+    fn shown<'a>(
+        &self,
+        request: &'a ServiceRequest,
+        surface: Surface,
+        key: Option<&'a str>,
+    ) -> Vec<&'a str> {
+        let peers = self.keys.peers().are_any();
+        let keys = !self.keys.is_empty() || (peers && surface.is_for_messages());
+        let key = key.filter(|_| keys);
+        let secret = shared_secret(request).filter(|_| peers);
+        key.into_iter().chain(secret).collect()
+    }
+
+    /// Whoever shows nothing that we know.
+    fn stranger(&self, surface: Surface) -> Result<Caller, ApiError> {
+        if self.is_closed(surface) {
+            return Err(ApiError::unauthorized());
         }
-        if self.keys.is_empty() {
-            return Ok(Caller::anyone());
-        }
-        key.ok_or_else(ApiError::unauthorized)?;
-        let verdict = self
-            .client_address(request)
-            .map_or(Verdict::Refuse, |address| {
-                let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
-                attempts.wrong_key(address, self.clock.now())
-            });
-        refuse(verdict).await
+        Ok(Caller::anyone())
+    }
+
+    /// Whether a surface is closed to strangers.
+    const fn is_closed(&self, surface: Surface) -> bool {
+        !self.keys.is_empty() || (surface.sends() && self.keys.peers().are_any())
+    }
+
+    fn peer_of(&self, secret: &str) -> Option<Caller> {
+        let peer = self.keys.peers().find(secret)?;
+        Some(Caller::of_peer(peer.clone()))
+    }
+
+    fn wrong_key(&self, address: Option<IpAddr>) -> Verdict {
+        address.map_or(Verdict::Refuse, |address| {
+            let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
+            attempts.wrong_key(address, self.clock.now())
+        })
     }
 
     /// The peer, or whom a trusted proxy names: the last of `X-Forwarded-For` that is not one too.
@@ -121,6 +153,39 @@ async fn refuse(verdict: Verdict) -> Result<Caller, ApiError> {
             Err(ApiError::unauthorized())
         }
         Verdict::Locked { retry_after_s } => Err(ApiError::too_many_wrong_keys(retry_after_s)),
+    }
+}
+
+/// The part of our surface that a request is for, as far as it matters here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Surface {
+    /// `POST /message`
+    Message,
+    /// `POST /send`
+    Send,
+    /// What became of messages.
+    Messages,
+    Other,
+}
+
+impl Surface {
+    fn of(request: &ServiceRequest) -> Self {
+        // As the routes read it: `/%6dessage` is the same.
+        let path = request.match_info().as_str();
+        match (request.method(), path) {
+            (&Method::POST, "/message") => Self::Message,
+            (&Method::POST, "/send") => Self::Send,
+            (_, path) if path.starts_with("/messages") => Self::Messages,
+            _ => Self::Other,
+        }
+    }
+
+    const fn sends(self) -> bool {
+        matches!(self, Self::Message | Self::Send)
+    }
+
+    const fn is_for_messages(self) -> bool {
+        !matches!(self, Self::Other)
     }
 }
 
@@ -161,7 +226,8 @@ pub fn require(request: &actix_web::HttpRequest, role: Role) -> Result<Caller, A
         .ok_or_else(|| ApiError::forbidden(keys::role_name(role)))
 }
 
-/// Who is asking, for messages between agents: a peer, a turn, or the holder of any key.
+/// Who is asking, for messages between agents: a peer, a turn, or the holder of any key. For
+/// `POST /message` see [`Door::prove`] too.
 ///
 /// # Errors
 /// 401 for a request without any of these.
@@ -169,6 +235,15 @@ pub fn correspondent(request: &actix_web::HttpRequest) -> Result<Caller, ApiErro
     let extensions = request.extensions();
     let caller = extensions.get::<Caller>().cloned();
     caller.ok_or_else(ApiError::unauthorized)
+}
+
+/// What `X-Shared-Secret` says; empty, and so nobody's, where it is no text or there twice.
+fn shared_secret(request: &ServiceRequest) -> Option<&str> {
+    let mut values = request.headers().get_all("x-shared-secret");
+    let first = values.next()?;
+    let is_alone = values.next().is_none();
+    let only = first.to_str().ok().filter(|_| is_alone);
+    Some(only.unwrap_or_default())
 }
 
 fn bearer(request: &ServiceRequest) -> Option<&str> {
@@ -184,3 +259,6 @@ fn bearer(request: &ServiceRequest) -> Option<&str> {
 
 /// The longest that a refusal is held back.
 const LONGEST_DELAY: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests;

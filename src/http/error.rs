@@ -4,6 +4,7 @@
 //! `error.type`, `error.code`, `error.param`).
 
 mod agents;
+mod messages;
 mod passing;
 
 use std::borrow::Cow;
@@ -107,6 +108,11 @@ impl ApiError {
             Kind::Authentication,
             "unauthorized",
         )
+    }
+
+    /// 401: signed at another time than now.
+    pub fn signed_at_another_time(message: &'static str) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, Kind::Authentication, message)
     }
 
     /// 403: the key is known, but may not do this.

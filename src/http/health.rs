@@ -32,6 +32,8 @@ pub struct Health {
     pub actors: Vec<ActorStatus>,
     /// The agents.
     pub agents: Vec<AgentHealth>,
+    /// Messages that were given up and wait for an operator; `null` where the store cannot tell.
+    pub dead_letters: Option<u64>,
 }
 
 /// How an agent is, in short.
@@ -75,6 +77,7 @@ pub async fn health(state: web::Data<AppState>, _: HttpRequest) -> HttpResponse 
         version: env!("CARGO_PKG_VERSION"),
         actors,
         agents: agents.into_iter().map(AgentHealth::from).collect(),
+        dead_letters: shared.book.dead_letters().await.ok(),
     })
 }
 
@@ -157,11 +160,13 @@ async fn statuses(shared: &SharedState) -> Vec<ActorStatus> {
     let inbox_writer = shared.inbox_writer.ask(GetStatus, PROBE_DEADLINE).await;
     let backend_relay = shared.backend_relay.ask(GetStatus, PROBE_DEADLINE).await;
     let agent_directory = shared.directory.ask(GetStatus, PROBE_DEADLINE).await;
+    let courier = shared.courier.ask(GetStatus, PROBE_DEADLINE).await;
     let named = [
         (shared.router.name(), router),
         (shared.inbox_writer.name(), inbox_writer),
         (shared.backend_relay.name(), backend_relay),
         (shared.directory.name(), agent_directory),
+        (shared.courier.name(), courier),
     ];
     named
         .into_iter()

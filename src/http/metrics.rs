@@ -86,6 +86,14 @@ pub fn describe() {
         Unit::Seconds,
         "From the head of a request to its answer's"
     );
+    describe_messages();
+}
+
+fn describe_messages() {
+    metrics::describe_counter!(
+        "postroom_messages_refused_total",
+        "Messages between agents that were refused, by reason"
+    );
 }
 
 fn render(shared: &SharedState) -> HttpResponse {

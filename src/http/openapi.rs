@@ -4,7 +4,8 @@ use actix_web::HttpResponse;
 use utoipa::OpenApi;
 
 use super::{
-    agent_reply, agents, chat_completions, error, health, metrics, models, responses, turns,
+    agent_reply, agents, chat_completions, dead_letters, error, health, messages, metrics, models,
+    responses, turns,
 };
 
 /// What the service offers, as OpenAPI 3.1.
@@ -30,6 +31,15 @@ use super::{
         turns::cancel,
         turns::events::follow,
         agent_reply::take,
+        messages::receive::receive,
+        messages::send::send,
+        messages::list::list,
+        messages::show::show,
+        messages::cancel::cancel,
+        dead_letters::list,
+        dead_letters::show,
+        dead_letters::retry,
+        dead_letters::discard,
         models::list,
         models::retrieve,
         health::health,

@@ -8,17 +8,14 @@ use actix_web::{
     HttpRequest, HttpResponse,
     web::{self, Payload},
 };
-use postroom_actors::{
-    agent_supervisor::CancelTask,
-    domain::{
-        response::{
-            InputItemsQuery, ItemOrder, deleted_response, input_items, parse_response_id,
-            stored_response,
-        },
-        task::{TaskOrigin, TaskRecord},
+use postroom_actors::domain::{
+    response::{
+        InputItemsQuery, ItemOrder, deleted_response, input_items, parse_response_id,
+        stored_response,
     },
+    task::{TaskOrigin, TaskRecord},
 };
-use tokio::{sync::oneshot, time::Instant};
+use tokio::time::Instant;
 
 use self::stream::Wanted;
 use super::{
@@ -27,7 +24,6 @@ use super::{
     body,
     error::ApiError,
     incoming::{self, Incoming},
-    waiting,
 };
 use crate::settings::Role;
 
@@ -120,7 +116,7 @@ pub async fn cancel(
     let caller = auth::require(&request, Role::Client)?;
     let shared = &state.shared;
     let record = find(shared, &request, &caller).await?;
-    end(shared, &record).await?;
+    agent_tasks::cancel(shared, &record).await?;
     let now = shared.tasks.tasks(vec![record.task.id]).await?.pop();
     Ok(json(stored_response(&now.unwrap_or(record))))
 }
@@ -140,7 +136,7 @@ pub async fn remove(
     let caller = auth::require(&request, Role::Client)?;
     let shared = &state.shared;
     let record = find(shared, &request, &caller).await?;
-    end(shared, &record).await?;
+    agent_tasks::cancel(shared, &record).await?;
     shared.tasks.forget_task(record.task.id).await?;
     Ok(json(deleted_response(record.task.id)))
 }
@@ -219,23 +215,6 @@ fn is_readable(record: &TaskRecord, caller: &Caller) -> bool {
     task.origin == TaskOrigin::Response
         && caller.may_see(task.caller.as_ref())
         && (task.is_kept || !record.state.is_ended())
-}
-
-/// Takes a task back, where it has not ended.
-async fn end(shared: &SharedState, record: &TaskRecord) -> Result<(), ApiError> {
-    if record.state.is_ended() {
-        return Ok(());
-    }
-    let Some(agent) = shared.agents.find(&record.task.agent) else {
-        return Ok(());
-    };
-    let (reply, ended) = oneshot::channel();
-    agent.supervisor.try_deliver(CancelTask {
-        task: record.task.id,
-        reply,
-    })?;
-    waiting::answer(ended, agent.supervisor.name()).await??;
-    Ok(())
 }
 
 fn json(document: String) -> HttpResponse {

@@ -18,7 +18,7 @@ mod peers;
 
 pub use agents::{DeliveryKind, Permissions, QueueModeKind, RawAgent, RawAgents};
 pub use bridge::{RawBridge, RawBridgeModel, RawUpstreamProxy};
-pub use peers::RawPeer;
+pub use peers::{RawCourier, RawPeer};
 
 /// The whole file.
 #[derive(Clone, Default, Deserialize, JsonSchema)]
@@ -57,6 +57,9 @@ pub struct RawConfig {
     /// Other services that messages come from and go to, by name.
     #[serde(default)]
     pub peers: BTreeMap<String, RawPeer>,
+    /// How messages to peers and to `reply_to` addresses are delivered.
+    #[serde(default)]
+    pub courier: RawCourier,
     /// The local side of the remote bridge.
     #[serde(default)]
     pub bridge: RawBridge,
@@ -228,9 +231,15 @@ pub struct RawLimits {
     pub body: Option<SizeValue>,
     /// Largest body of an embeddings request, 1KiB to 64MiB.
     pub embeddings_body: Option<SizeValue>,
-    /// Times that a message may be handed on.
+    /// Messages that may lead to one, each an answer to the one before.
     #[schemars(range(min = 1, max = 1000))]
     pub hops: Option<u16>,
+    /// Messages a minute from one agent to one recipient; 0: no limit.
+    #[schemars(range(min = 0, max = 100_000))]
+    pub pair_rate: Option<u32>,
+    /// How often the same may be said to the same recipient in one conversation; 0: no limit.
+    #[schemars(range(min = 0, max = 100_000))]
+    pub repeats: Option<u32>,
     /// Longest time without progress while a body comes in.
     pub body_idle: Option<DurationValue>,
     /// Requests that are being accepted at once; more get 503.

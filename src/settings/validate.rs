@@ -22,6 +22,7 @@ mod agents;
 mod backend;
 mod bridge;
 mod inert;
+mod peers;
 mod server;
 
 pub(super) use self::server::is_loopback;
@@ -68,6 +69,8 @@ pub(super) fn settings(
     let bridge = checker.bridge(&raw.bridge);
     let upstream_proxy = checker.upstream_proxy(&raw.upstream_proxy);
     checker.note_unused_bridge_keys(&raw.bridge);
+    let courier = checker.courier(&raw.courier);
+    let peers = checker.peers(raw, agents.as_ref(), &courier);
     checker.warn_of_what_has_no_effect();
     let Some(agents) = agents else {
         return Err(ConfigError::Refused(checker.problems));
@@ -77,6 +80,8 @@ pub(super) fn settings(
         agents,
         bridge,
         upstream_proxy,
+        peers,
+        courier,
         config_file: found.file,
         origin: found.origin,
         routing,
@@ -254,6 +259,9 @@ impl Checker<'_> {
             body,
             body_idle: self.at_least_a_moment("limits.body_idle", raw.limits.body_idle),
             in_flight: usize::try_from(in_flight).unwrap_or(1024),
+            hops: raw.limits.hops.map_or(8, u32::from),
+            pair_rate: raw.limits.pair_rate.unwrap_or(60),
+            repeats: raw.limits.repeats.unwrap_or(5),
         }
     }
 

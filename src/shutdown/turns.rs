@@ -10,7 +10,7 @@ use postroom_actors::{
 use tokio::sync::oneshot;
 
 /// How long turns may go on by themselves once nothing new is taken in.
-const GRACE: Duration = Duration::from_secs(10);
+const GRACE: Duration = Duration::from_secs(15);
 
 /// How long interrupted turns may take to be gone: their own grace, and some for the disk.
 const INTERRUPTION: Duration = Duration::from_secs(10);

@@ -16,7 +16,7 @@ use postroom_actors::{
 };
 use tokio::sync::{Semaphore, oneshot};
 
-use super::{Mode, StartError};
+use super::{Mode, StartError, courier};
 use crate::{
     adapters::{
         agent_inboxes::InboxesOfAgents,
@@ -54,6 +54,7 @@ impl RunningAgents {
         mode: Mode,
         store: &Arc<SqliteStore>,
         clock: &Arc<dyn Clock>,
+        peers: Peers,
         url: &str,
     ) -> Result<Self, StartError> {
         let running = Self {
@@ -70,7 +71,7 @@ impl RunningAgents {
             configured: configured(settings, mode),
             make_profile: make_profile(settings, &running.home),
             home: running.home.clone(),
-            shared: Arc::new(running.shared_parts(settings, store, url)),
+            shared: Arc::new(running.shared_parts(settings, store, peers, url)?),
             depth: running.directory.depth(),
         };
         actix_rt::spawn(lifecycle::keep_running(
@@ -85,13 +86,15 @@ impl RunningAgents {
         &self,
         settings: &Settings,
         store: &Arc<SqliteStore>,
+        peers: Peers,
         url: &str,
-    ) -> SharedParts {
+    ) -> Result<SharedParts, StartError> {
+        let reply_template = courier::reply_template(settings)?;
         let options = TurnProcessOptions {
             secrets: secrets(settings),
             ..TurnProcessOptions::of_this_process(Arc::clone(&self.clock))
         };
-        SharedParts {
+        Ok(SharedParts {
             store: store.clone(),
             launcher: Arc::new(TurnProcesses::new(options, find_dialect())),
             inboxes: Arc::new(InboxesOfAgents::default()),
@@ -104,9 +107,9 @@ impl RunningAgents {
             url: settings.server.public_url.as_deref().unwrap_or(url).into(),
             manager: settings.agents.default.clone(),
             manager_template: DEFAULT_MANAGER_TEMPLATE.into(),
-            reply_template: "".into(),
-            peers: Peers::default(),
-        }
+            reply_template,
+            peers,
+        })
     }
 
     /// Takes in the agents that are there. What keeps one out is told in the log and by `/health`.
@@ -204,11 +207,18 @@ fn secrets(settings: &Settings) -> Vec<String> {
     let keys = settings.keys.values().map(|key| &key.key);
     let backends = settings.backend.iter().chain(settings.backends.values());
     let backends = backends.filter_map(|backend| backend.api_key.as_ref());
+    let peers = settings.peers.values();
+    let peers = peers.flat_map(|peer| peer.secret_in.iter().chain(&peer.secret_out));
     let (bridge, proxy) = (&settings.bridge, &settings.upstream_proxy);
     let remote = bridge.remote.iter().map(|remote| &remote.token);
     let bridges = remote.chain(&bridge.local_token).chain(&proxy.token);
-    let all = settings.server.key.iter().chain(keys).chain(backends);
-    all.chain(bridges)
-        .map(|secret| secret.expose().to_string())
-        .collect()
+    let all = settings
+        .server
+        .key
+        .iter()
+        .chain(keys)
+        .chain(backends)
+        .chain(peers)
+        .chain(bridges);
+    all.map(|secret| secret.expose().to_string()).collect()
 }

@@ -1,6 +1,6 @@
 //! Why the service could not start, and the exit code that says so.
 
-use std::io;
+use std::{io, path::PathBuf};
 
 use postroom_actors::ports::{InboxError, turns::WorkspaceError};
 use thiserror::Error;
@@ -39,6 +39,15 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
+    /// The template of reply instructions is there and cannot be read.
+    #[error("cannot read the template `{}`: {source}; it is a text in UTF-8", .path.display())]
+    Template {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {source}; choose another `server.host` or `server.port`")]
     Listen {
@@ -60,12 +69,12 @@ fn who_may_hold(table: &str) -> &'static str {
 
 /// Exit codes after sysexits(3).
 impl StartError {
-    /// 75 for a store in use, 65 for one of a newer version, 78 for a wrong inbox, 74 for disks, 1 for addresses.
+    /// 75 for a store in use, 65 for one of a newer version, 78 for a wrong inbox or template, 74 for disks, 1 for addresses.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Store(OpenError::InUse { .. }) => 75,
             Self::Store(OpenError::NewerSchema { .. }) => 65,
-            Self::Store(OpenError::OtherInbox { .. }) => 78,
+            Self::Store(OpenError::OtherInbox { .. }) | Self::Template { .. } => 78,
             Self::Store(_) | Self::Inbox(_) | Self::Workspace(_) => 74,
             Self::Listen { .. } | Self::ListenBeside { .. } | Self::Random(_) | Self::Tokens => 1,
         }

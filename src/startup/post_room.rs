@@ -4,8 +4,9 @@ use std::{path::Path, sync::Arc};
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use postroom_actors::{
-    agent_directory::Agents,
+    agent_directory::{Agents, Whom},
     backend_relay::{BackendRelay, BackendRelayParts},
+    courier::Courier,
     delivery::Mailbox,
     domain::{
         circuit::CircuitSettings, compaction::Compaction, inbox_item::ItemExtras, peer::Peers,
@@ -17,7 +18,7 @@ use postroom_actors::{
 };
 use tokio::sync::{Semaphore, watch};
 
-use super::{Mode, StartError, agents::RunningAgents, backends};
+use super::{Mode, StartError, agents::RunningAgents, backends, courier};
 use crate::{
     adapters::{
         inbox_files::InboxFiles,
@@ -30,7 +31,7 @@ use crate::{
         SharedState,
         auth::{Door, Keys, TurnAccess},
         body::BodyLimits,
-        state::{Answers, PostRules, Stopping},
+        state::{Answers, Stopping},
     },
     settings::{Compact, MailboxSettings, Settings},
 };
@@ -45,6 +46,9 @@ pub struct PostRoom {
     pub inbox_writer: Mailbox<InboxWriter>,
     /// Admits relays.
     pub backend_relay: Mailbox<BackendRelay>,
+    /// Sends messages.
+    pub courier: Mailbox<Courier>,
+    peers: Peers,
     /// Agents and their turns.
     pub(super) agents: Arc<RunningAgents>,
     inbox_is_behind: watch::Sender<bool>,
@@ -62,9 +66,12 @@ impl PostRoom {
         let store = open_store(&settings.store.path, &settings.mailbox.inbox, &clock)?;
         let store = Arc::new(store);
         let inbox = Arc::new(InboxFiles::open(&settings.mailbox.inbox)?);
-        let agents = RunningAgents::start(settings, mode, &store, &clock, url)?;
+        let peers = settings.peer_profiles();
+        let agents = RunningAgents::start(settings, mode, &store, &clock, peers.clone(), url)?;
         let post_room = Self {
             store,
+            courier: Mailbox::new("courier"),
+            peers,
             agents: Arc::new(agents),
             router: Mailbox::new("router"),
             inbox_writer: Mailbox::new("inbox_writer"),
@@ -76,6 +83,20 @@ impl PostRoom {
         post_room.start_inbox_writer(&settings.mailbox, inbox);
         post_room.start_backend_relay(settings);
         Ok(post_room)
+    }
+
+    /// Takes the agents in, then lets messages be delivered.
+    pub(super) async fn take_in_agents(&self, settings: &Settings) {
+        self.agents.take_in(Whom::All).await;
+        let (agents, peers) = (self.agents.agents.clone(), self.peers.clone());
+        courier::start(
+            settings,
+            &self.courier,
+            &self.store,
+            agents,
+            peers,
+            &self.clock,
+        );
     }
 
     /// Who there is, for the orderly stop.
@@ -163,15 +184,11 @@ impl PostRoom {
             replies: Arc::new(AgentReplies::new(settings.home.clone())),
             transcripts: Arc::new(TranscriptFiles),
             list_agents: settings.models.list_agents,
-            courier: Mailbox::new("courier"),
+            courier: self.courier.clone(),
             deliveries: self.store.clone(),
             book: self.store.clone(),
-            peers: Peers::default(),
-            post: PostRules {
-                hops: 8,
-                reply_hosts: Vec::new(),
-                default_agent: settings.agents.default.clone(),
-            },
+            peers: self.peers.clone(),
+            post: courier::rules(settings),
             router: self.router.clone(),
             inbox_writer: self.inbox_writer.clone(),
             backend_relay: self.backend_relay.clone(),

@@ -1,6 +1,11 @@
 //! A backend that does exactly what its script says.
 
-use std::{cell::Cell, net::SocketAddr, rc::Rc, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    net::SocketAddr,
+    rc::Rc,
+    time::Duration,
+};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -32,7 +37,11 @@ pub(crate) const FOREVER: Duration = Duration::from_hours(1);
 pub(crate) struct HostileServer {
     pub(crate) address: SocketAddr,
     connections: Rc<Cell<usize>>,
+    requests: Requests,
 }
+
+/// The requests that came, whole, as text.
+type Requests = Rc<RefCell<Vec<String>>>;
 
 impl HostileServer {
     /// Plays the first script on the first connection, and so on; the last one on all further.
@@ -41,18 +50,21 @@ impl HostileServer {
         let address = listener.local_addr().unwrap();
         let connections = Rc::new(Cell::new(0));
         let counter = Rc::clone(&connections);
+        let requests = Requests::default();
+        let seen = Rc::clone(&requests);
         actix_rt::spawn(async move {
             loop {
                 let (socket, _) = listener.accept().await.unwrap();
                 let number = counter.get();
                 counter.set(number + 1);
                 let script = scripts[number.min(scripts.len() - 1)].clone();
-                actix_rt::spawn(play(socket, script));
+                actix_rt::spawn(play(socket, script, Rc::clone(&seen)));
             }
         });
         Self {
             address,
             connections,
+            requests,
         }
     }
 
@@ -63,16 +75,25 @@ impl HostileServer {
     pub(crate) fn connections(&self) -> usize {
         self.connections.get()
     }
+
+    pub(crate) fn requests(&self) -> Vec<String> {
+        self.requests.borrow().clone()
+    }
 }
 
-async fn play(mut socket: TcpStream, script: Vec<Step>) {
+async fn play(mut socket: TcpStream, script: Vec<Step>, seen: Requests) {
     // A client that gives up early is part of many cases.
-    let _ = perform(&mut socket, script).await;
+    let _ = perform(&mut socket, script, &seen).await;
 }
 
-async fn perform(socket: &mut TcpStream, script: Vec<Step>) -> std::io::Result<()> {
+async fn perform(
+    socket: &mut TcpStream,
+    script: Vec<Step>,
+    seen: &Requests,
+) -> std::io::Result<()> {
     socket.set_nodelay(true)?;
-    read_request(socket).await?;
+    let request = read_request(socket).await?;
+    seen.borrow_mut().push(request);
     for step in script {
         match step {
             Step::Send(bytes) => socket.write_all(&bytes).await?,
@@ -81,7 +102,10 @@ async fn perform(socket: &mut TcpStream, script: Vec<Step>) -> std::io::Result<(
                 tokio::time::sleep(pause).await;
             },
             Step::Wait(pause) => tokio::time::sleep(pause).await,
-            Step::NextRequest => read_request(socket).await?,
+            Step::NextRequest => {
+                let request = read_request(socket).await?;
+                seen.borrow_mut().push(request);
+            }
             Step::Reset => return socket.set_zero_linger(),
         }
     }
@@ -89,7 +113,7 @@ async fn perform(socket: &mut TcpStream, script: Vec<Step>) -> std::io::Result<(
 }
 
 /// Reads one request: its head, and a body by its `Content-Length`.
-async fn read_request(socket: &mut TcpStream) -> std::io::Result<()> {
+async fn read_request(socket: &mut TcpStream) -> std::io::Result<String> {
     let mut seen = Vec::new();
     loop {
         if let Some(end) = find(&seen, b"\r\n\r\n") {
@@ -99,7 +123,7 @@ async fn read_request(socket: &mut TcpStream) -> std::io::Result<()> {
                 .find_map(|line| line.strip_prefix("content-length:"))
                 .map_or(0, |value| value.trim().parse::<usize>().unwrap());
             if seen.len() >= end + 4 + length {
-                return Ok(());
+                return Ok(String::from_utf8_lossy(&seen).into_owned());
             }
         }
         let mut buffer = [0; 4096];

@@ -45,7 +45,7 @@ const ANYWHERE: Layer = Layer {
     crates: &[],
 };
 
-const LAYERS: [Layer; 10] = [
+const LAYERS: [Layer; 11] = [
     Layer {
         places: &["src/http"],
         never: &[
@@ -68,12 +68,26 @@ const LAYERS: [Layer; 10] = [
         places: &["src/adapters"],
         never: &["actix", "actix_web"],
         only: &[
-            ("crate", &["crate::adapters"]),
+            (
+                "crate",
+                &[
+                    "crate::adapters",
+                    "crate::post_address",
+                    "crate::webhook_signature",
+                ],
+            ),
             (
                 "postroom_actors",
                 &["postroom_actors::domain", "postroom_actors::ports"],
             ),
         ],
+        ..ANYWHERE
+    },
+    // Pure rules that the surface, the configuration and the adapters share.
+    Layer {
+        places: &["src/post_address", "src/webhook_signature"],
+        only: &[("crate", &["crate::post_address"])],
+        crates: &["std", "base64", "hmac", "hyper", "sha2", "thiserror"],
         ..ANYWHERE
     },
     Layer {
@@ -286,6 +300,8 @@ mod tests {
                 "src/adapters.rs",
                 "use postroom_actors::{domain::ids, router::Router};",
             ),
+            ("src/webhook_signature.rs", "use crate::settings::Secret;"),
+            ("src/post_address/literal.rs", "use tokio::net;"),
             ("src/forwarding/pump.rs", "use crate::{http::state};"),
             ("src/forwarding.rs", "use crate::adapters;"),
             ("src/bridging/route.rs", "use crate::startup::bridge;"),
@@ -321,6 +337,10 @@ mod tests {
             (
                 "src/adapters/inbox_files.rs",
                 "use postroom_actors::{domain::ids, ports::Clock};",
+            ),
+            (
+                "src/adapters/peer_http.rs",
+                "use crate::{post_address::is_public, webhook_signature};",
             ),
             (
                 "src/cli/serve.rs",

@@ -88,6 +88,29 @@ async fn a_client_key_may_chat_but_not_read_metrics() {
 }
 
 #[actix_web::test]
+async fn a_peer_is_kept_to_messages_and_strangers_send_none() {
+    let options = BrokerOptions::toml(
+        "[mailbox]\ninbox = \"{inbox}\"\n[peers.office]\nsecret = \"secret-of-the-office\"\n",
+    );
+    let broker = Broker::start(options).await;
+    let ask = async |method: &str, path: &str, secret: Option<&str>| {
+        let headers = secret.map(|secret| ("x-shared-secret", secret));
+        let headers: Vec<_> = headers.into_iter().collect();
+        let answer = broker.send(method, path, "{}".to_owned(), &headers).await;
+        answer.status
+    };
+    let right = Some("secret-of-the-office");
+    assert_eq!(ask("GET", "/v1/models", right).await, 403);
+    assert_eq!(ask("GET", "/agents", right).await, 403);
+    assert_eq!(ask("GET", "/v1/models", Some("wrong")).await, 401);
+    for path in ["/message", "/send"] {
+        assert_eq!(ask("POST", path, None).await, 401, "{path}");
+        assert_eq!(ask("POST", path, Some("wrong")).await, 401, "{path}");
+        assert_ne!(ask("POST", path, right).await, 401, "{path}");
+    }
+}
+
+#[actix_web::test]
 async fn ten_wrong_keys_from_one_address_lock_it_but_never_the_right_key() {
     let options =
         BrokerOptions::toml("trusted_proxies = [\"127.0.0.1\"]\n[mailbox]\ninbox = \"{inbox}\"\n");

@@ -73,13 +73,13 @@ impl Agents {
         Arc::clone(&state.routing)
     }
 
-    pub(super) fn insert(&self, agent: Agent) {
+    pub(crate) fn insert(&self, agent: Agent) {
         self.change(|known| {
             known.insert(agent.profile.id.clone(), agent);
         });
     }
 
-    pub(super) fn remove(&self, id: &AgentId) -> Option<Agent> {
+    pub(crate) fn remove(&self, id: &AgentId) -> Option<Agent> {
         self.change(|known| known.remove(id))
     }
 

@@ -3,6 +3,9 @@
 //! The body is `{"type": …, "payload": …}` and optional fields; it is handed on as it came, with
 //! unknown fields.
 
+mod reading;
+mod stamping;
+
 use std::{fmt, sync::Arc};
 
 use chrono::{DateTime, Utc};
@@ -11,6 +14,11 @@ use serde::Serialize;
 use super::{
     ids::{AgentId, ContextId, MessageId, TurnId},
     party::Party,
+};
+
+pub use self::{
+    reading::{MAX_NAME, MessageFault, MessageFields, is_name, read_message},
+    stamping::{Stamp, stamped},
 };
 
 /// How urgent a message is: 0 to 9, greater first. Whatever waits in other conversations of the same

@@ -114,6 +114,15 @@ impl Circuit {
         }
     }
 
+    /// Until when tries are refused; `None` while it is closed. May lie in the past: then the next
+    /// try is a probe.
+    pub const fn reopens_at(&self) -> Option<DateTime<Utc>> {
+        match self.state {
+            State::Closed { .. } => None,
+            State::Open { until } | State::Probing { until } => Some(until),
+        }
+    }
+
     /// How it stands at a moment.
     pub fn state(&self, now: DateTime<Utc>) -> CircuitState {
         match self.state {
@@ -162,9 +171,11 @@ mod tests {
     fn after_its_time_one_probe_goes_through() {
         let mut circuit = opened();
         assert_eq!(circuit.admit(at(29)), Admission::Refused);
+        assert_eq!(circuit.reopens_at(), Some(at(30)));
         assert_eq!(circuit.admit(at(30)), Admission::Probe);
         assert_eq!(circuit.admit(at(30)), Admission::Refused);
         circuit.record_success();
+        assert_eq!(circuit.reopens_at(), None);
         assert_eq!(circuit.admit(at(30)), Admission::Allowed);
     }
 

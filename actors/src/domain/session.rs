@@ -5,7 +5,10 @@
 
 use std::borrow::Cow;
 
-use super::ids::{ContextId, MessageId, SessionKey};
+use super::{
+    ids::{ContextId, MessageId, SessionKey},
+    party::Party,
+};
 
 /// The headers that OpenClaw names a session by, in order of precedence.
 ///
@@ -60,7 +63,22 @@ pub fn session_key(hints: &SessionHints<'_>) -> SessionKey {
     });
     let own = hints.message.as_uuid().as_simple().to_string();
     let (source, value) = said.next().unwrap_or(("message", &own));
-    let caller = escaped(hints.caller.unwrap_or_default());
+    joined(hints.caller.unwrap_or_default(), source, value)
+}
+
+/// The session of a message between agents: one for each conversation of a sender, and one for all
+/// that it sends without naming a conversation.
+pub fn message_session(sender: &Party, context: Option<&ContextId>) -> SessionKey {
+    let sender = sender.to_string();
+    let context = context.map(|context| context.as_str().trim());
+    match context.filter(|context| !context.is_empty()) {
+        Some(context) => joined(&sender, "context", context),
+        None => SessionKey::new(format!("{}/messages", escaped(&sender))),
+    }
+}
+
+fn joined(caller: &str, source: &str, value: &str) -> SessionKey {
+    let caller = escaped(caller);
     SessionKey::new(if value.len() <= MAX_VALUE {
         format!("{caller}/{source}/{value}")
     } else {
@@ -180,6 +198,23 @@ mod tests {
         assert!(one.len() < MAX_VALUE, "{}", one.len());
         let forged = one.strip_prefix("alice/user~/").unwrap();
         assert_ne!(user(forged), one);
+    }
+
+    #[test]
+    fn the_messages_of_a_sender_share_a_session_for_each_conversation() {
+        let bob = Party::parse("peer:bob").unwrap();
+        let context = |text: &str| ContextId::new(text);
+        let key = |sender: &Party, context: Option<&ContextId>| {
+            message_session(sender, context).to_string()
+        };
+        assert_eq!(key(&bob, None), "peer:bob/messages");
+        assert_eq!(key(&bob, Some(&context(" "))), "peer:bob/messages");
+        assert_eq!(key(&bob, Some(&context("T-1/a"))), "peer:bob/context/T-1/a");
+        let slashed = Party::Key("ops/context".into());
+        assert_eq!(key(&slashed, None), "key:ops%2Fcontext/messages");
+        let long = key(&bob, Some(&context(&"x".repeat(MAX_VALUE + 1))));
+        assert!(long.starts_with("peer:bob/context~/xxx"), "{long}");
+        assert!(long.len() < MAX_VALUE, "{}", long.len());
     }
 
     #[test]

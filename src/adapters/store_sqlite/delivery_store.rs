@@ -13,57 +13,71 @@ use postroom_actors::{
     ports::{SendFuture, StoreError, courier::DeliveryStore},
 };
 
-use super::SqliteStore;
+use super::{
+    SqliteStore,
+    changes::{Change, Told},
+    deliveries::DeliveryChange,
+    delivery_queries,
+};
 
-fn closed<T: Send + 'static>() -> SendFuture<Result<T, StoreError>> {
-    Box::pin(async { Err(StoreError::Closed) })
+impl SqliteStore {
+    fn change_deliveries<T: 'static>(
+        &self,
+        change: DeliveryChange,
+        read: fn(Told) -> T,
+    ) -> SendFuture<Result<T, StoreError>> {
+        let change = self.change(Change::Deliveries(change));
+        Box::pin(async move { change.await.map(read) })
+    }
 }
 
 impl DeliveryStore for SqliteStore {
     fn queue_delivery(
         &self,
-        _delivery: Arc<NewDelivery>,
-        _once: Option<IdempotencyKey>,
+        delivery: Arc<NewDelivery>,
+        once: Option<IdempotencyKey>,
     ) -> SendFuture<Result<Queued, StoreError>> {
-        closed()
+        self.change_deliveries(DeliveryChange::Queue { delivery, once }, Told::queued)
     }
 
-    fn end_attempt(&self, _end: AttemptEnd) -> SendFuture<Result<bool, StoreError>> {
-        closed()
+    fn end_attempt(&self, end: AttemptEnd) -> SendFuture<Result<bool, StoreError>> {
+        self.change_deliveries(DeliveryChange::EndAttempt(end), Told::is_changed)
     }
 
     fn cancel_delivery(
         &self,
-        _id: MessageId,
-        _at: DateTime<Utc>,
+        id: MessageId,
+        at: DateTime<Utc>,
     ) -> SendFuture<Result<bool, StoreError>> {
-        closed()
+        self.change_deliveries(DeliveryChange::Cancel { id, at }, Told::is_changed)
     }
 
     fn revive_delivery(
         &self,
-        _id: MessageId,
-        _at: DateTime<Utc>,
+        id: MessageId,
+        at: DateTime<Utc>,
     ) -> SendFuture<Result<bool, StoreError>> {
-        closed()
+        self.change_deliveries(DeliveryChange::Revive { id, at }, Told::is_changed)
     }
 
-    fn drop_dead_letter(&self, _id: MessageId) -> SendFuture<Result<bool, StoreError>> {
-        closed()
+    fn drop_dead_letter(&self, id: MessageId) -> SendFuture<Result<bool, StoreError>> {
+        self.change_deliveries(DeliveryChange::Drop(id), Told::is_changed)
     }
 
     fn waiting_deliveries(
         &self,
-        _after: Sequence,
-        _limit: usize,
+        after: Sequence,
+        limit: usize,
     ) -> SendFuture<Result<Vec<WaitingDelivery>, StoreError>> {
-        closed()
+        self.queries
+            .ask(move |connection| delivery_queries::waiting(connection, after, limit))
     }
 
     fn delivery_to_post(
         &self,
-        _id: MessageId,
+        id: MessageId,
     ) -> SendFuture<Result<Option<Arc<NewDelivery>>, StoreError>> {
-        closed()
+        self.queries
+            .ask(move |connection| delivery_queries::to_post(connection, id))
     }
 }

@@ -3,6 +3,29 @@
 #[cfg(feature = "failpoints")]
 use rusqlite::{Error, ffi};
 
+use super::changes::Change;
+#[cfg(feature = "failpoints")]
+use super::{deliveries::DeliveryChange, tasks::TaskChange};
+
+/// Passed once for each change that has just been committed, before its caller hears of it.
+#[cfg(feature = "failpoints")]
+pub(super) fn committed(change: &Change) {
+    match change {
+        Change::Tasks(TaskChange::Queue { .. }) => fail::fail_point!("store::task_queued"),
+        Change::Deliveries(DeliveryChange::Queue { .. }) => {
+            fail::fail_point!("store::delivery_queued");
+        }
+        Change::Deliveries(DeliveryChange::EndAttempt(_)) => {
+            fail::fail_point!("store::attempt_ended");
+        }
+        _ => {}
+    }
+}
+
+/// There are no failpoints in this build.
+#[cfg(not(feature = "failpoints"))]
+pub(super) const fn committed(_change: &Change) {}
+
 /// Fails as a commit on a full or broken disk would, when a test has asked for it.
 #[cfg_attr(
     not(feature = "failpoints"),

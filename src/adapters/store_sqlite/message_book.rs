@@ -12,46 +12,57 @@ use postroom_actors::{
     },
     ports::{SendFuture, StoreError, courier::MessageBook},
 };
+use rusqlite::{Connection, Result as SqlResult};
 
-use super::SqliteStore;
-
-fn closed<T: Send + 'static>() -> SendFuture<Result<T, StoreError>> {
-    Box::pin(async { Err(StoreError::Closed) })
-}
+use super::{SqliteStore, delivery_queries, envelopes, idempotency, message_list, task_queries};
 
 impl MessageBook for SqliteStore {
-    fn message(&self, _id: MessageId) -> SendFuture<Result<Option<MessageRecord>, StoreError>> {
-        closed()
+    fn message(&self, id: MessageId) -> SendFuture<Result<Option<MessageRecord>, StoreError>> {
+        self.queries.ask(move |connection| message(connection, id))
     }
 
-    fn envelope(&self, _id: MessageId) -> SendFuture<Result<Option<Arc<Envelope>>, StoreError>> {
-        closed()
+    fn envelope(&self, id: MessageId) -> SendFuture<Result<Option<Arc<Envelope>>, StoreError>> {
+        self.queries
+            .ask(move |connection| envelopes::find(connection, id))
     }
 
     fn by_sender_id(
         &self,
-        _sender: Party,
-        _sender_id: Arc<str>,
+        sender: Party,
+        sender_id: Arc<str>,
     ) -> SendFuture<Result<Option<MessageId>, StoreError>> {
-        closed()
+        self.queries
+            .ask(move |connection| idempotency::find(connection, &sender, &sender_id))
     }
 
     fn messages(
         &self,
-        _filter: MessageFilter,
+        filter: MessageFilter,
     ) -> SendFuture<Result<Vec<MessageSummary>, StoreError>> {
-        closed()
+        self.queries
+            .ask(move |connection| message_list::messages(connection, &filter))
     }
 
-    fn callbacks(&self, _id: MessageId) -> SendFuture<Result<Vec<MessageSummary>, StoreError>> {
-        closed()
+    fn callbacks(&self, id: MessageId) -> SendFuture<Result<Vec<MessageSummary>, StoreError>> {
+        self.queries
+            .ask(move |connection| message_list::callbacks(connection, id))
     }
 
-    fn turns_of_message(&self, _id: MessageId) -> SendFuture<Result<Vec<TurnRecord>, StoreError>> {
-        closed()
+    fn turns_of_message(&self, id: MessageId) -> SendFuture<Result<Vec<TurnRecord>, StoreError>> {
+        self.queries
+            .ask(move |connection| task_queries::turns_of_message(connection, id))
     }
 
     fn dead_letters(&self) -> SendFuture<Result<u64, StoreError>> {
-        closed()
+        self.queries.ask(message_list::dead_letters)
     }
+}
+
+fn message(connection: &Connection, id: MessageId) -> SqlResult<Option<MessageRecord>> {
+    let task = task_queries::tasks(connection, &[id])?.pop();
+    if let Some(task) = task {
+        return Ok(Some(MessageRecord::Task(task)));
+    }
+    let delivery = delivery_queries::delivery(connection, id)?;
+    Ok(delivery.map(MessageRecord::Delivery))
 }

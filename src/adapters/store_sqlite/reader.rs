@@ -22,8 +22,8 @@ use tokio::sync::oneshot;
 
 use super::{
     OpenError,
-    changes::sequence_of,
     folder::StoreFolder,
+    mailbox::sequence_of,
     metrics,
     rows::{message_id, pending_item, recorded_reply, stored_message},
     schema,

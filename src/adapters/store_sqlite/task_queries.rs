@@ -8,6 +8,7 @@ use postroom_actors::domain::{
 use rusqlite::{Connection, OptionalExtension, Params, Result, params};
 
 use super::{
+    envelopes,
     rows::message_id,
     task_rows::{
         TASK_COLUMNS, TURN_COLUMNS, session_record, task_record, turn_record, waiting_task,
@@ -17,9 +18,9 @@ use super::{
 pub(super) fn open_tasks(connection: &Connection, agent: &AgentId) -> Result<Vec<WaitingTask>> {
     connection
         .prepare_cached(
-            "SELECT seq, id, session, received_ms, attempts, not_before_ms, is_background, state,
-                    turn
-             FROM task INDEXED BY open_task
+            "SELECT seq, task.id, session, received_ms, attempts, not_before_ms, is_background,
+                    state, task.turn, priority, expires_ms
+             FROM task INDEXED BY open_task LEFT JOIN envelope ON envelope.id = task.id
              WHERE agent = ?1 AND ended_ms IS NULL ORDER BY seq",
         )?
         .query_map(params![agent.as_str()], waiting_task)?
@@ -35,7 +36,7 @@ pub(super) fn tasks(connection: &Connection, ids: &[MessageId]) -> Result<Vec<Ta
     for id in ids {
         let task = select
             .query_row(params![id.as_uuid().as_bytes()], |row| {
-                task_record(row, *id)
+                task_record(row, *id, envelopes::find(connection, *id)?)
             })
             .optional()?;
         found.extend(task);
@@ -86,6 +87,20 @@ pub(super) fn turn(connection: &Connection, id: TurnId) -> Result<Option<TurnRec
         params![id.as_uuid().as_bytes()],
     )?;
     Ok(found.into_iter().next())
+}
+
+/// The turns that worked on a message, oldest first.
+pub(super) fn turns_of_message(connection: &Connection, id: MessageId) -> Result<Vec<TurnRecord>> {
+    turns(
+        connection,
+        &format!(
+            "SELECT {TURN_COLUMNS} FROM turn
+             WHERE seq IN (SELECT turn_task.turn FROM turn_task INDEXED BY turn_of_task
+                           WHERE task = ?1)
+             ORDER BY seq"
+        ),
+        params![id.as_uuid().as_bytes()],
+    )
 }
 
 fn turns(connection: &Connection, query: &str, values: impl Params) -> Result<Vec<TurnRecord>> {

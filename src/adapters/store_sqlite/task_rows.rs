@@ -4,7 +4,7 @@ use std::{ffi::OsString, os::unix::ffi::OsStringExt, path::PathBuf, sync::Arc};
 
 use bytes::Bytes;
 use postroom_actors::domain::{
-    agent_message::Priority,
+    agent_message::{Envelope, Priority},
     envelope::Sequence,
     ids::{AgentId, MessageId, SessionKey, TurnId},
     task::{Answer, NewTask, TaskOrigin, TaskRecord, TaskState, WaitingTask},
@@ -22,7 +22,7 @@ pub(super) fn optional_json<T: Serialize>(value: Option<&T>) -> Result<Option<St
     text.map_err(|error| Error::ToSqlConversionFailure(error.into()))
 }
 
-fn from_json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> Result<Option<T>> {
+pub(super) fn from_json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> Result<Option<T>> {
     let Some(text) = row.get_ref(column)?.as_str_or_null()? else {
         return Ok(None);
     };
@@ -31,7 +31,7 @@ fn from_json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> Result<Option
         .map_err(|error| Error::FromSqlConversionFailure(column, Type::Text, error.into()))
 }
 
-fn agent_id(row: &Row<'_>, column: usize) -> Result<AgentId> {
+pub(super) fn agent_id(row: &Row<'_>, column: usize) -> Result<AgentId> {
     AgentId::parse(row.get_ref(column)?.as_str()?)
         .map_err(|error| Error::FromSqlConversionFailure(column, Type::Text, error.into()))
 }
@@ -40,7 +40,15 @@ fn session_key(row: &Row<'_>, column: usize) -> Result<SessionKey> {
     Ok(SessionKey::new(row.get::<_, Arc<str>>(column)?))
 }
 
-fn turn_id(row: &Row<'_>, column: usize) -> Result<Option<TurnId>> {
+/// The default for nothing.
+pub(super) fn priority(row: &Row<'_>, column: usize) -> Result<Priority> {
+    let Some(level) = row.get::<_, Option<u8>>(column)? else {
+        return Ok(Priority::default());
+    };
+    Priority::new(level).ok_or(Error::IntegralValueOutOfRange(column, level.into()))
+}
+
+pub(super) fn turn_id(row: &Row<'_>, column: usize) -> Result<Option<TurnId>> {
     let bytes: Option<[u8; 16]> = row.get(column)?;
     Ok(bytes.map(|bytes| TurnId::new(Uuid::from_bytes(bytes))))
 }
@@ -53,7 +61,7 @@ pub(super) const fn origin_text(origin: TaskOrigin) -> &'static str {
     }
 }
 
-fn origin(row: &Row<'_>, column: usize) -> Result<TaskOrigin> {
+pub(super) fn origin(row: &Row<'_>, column: usize) -> Result<TaskOrigin> {
     match row.get_ref(column)?.as_str()? {
         "chat" => Ok(TaskOrigin::Chat),
         "response" => Ok(TaskOrigin::Response),
@@ -74,7 +82,7 @@ pub(super) const fn task_state_text(state: TaskState) -> &'static str {
     }
 }
 
-fn task_state(row: &Row<'_>, column: usize) -> Result<TaskState> {
+pub(super) fn task_state(row: &Row<'_>, column: usize) -> Result<TaskState> {
     match row.get_ref(column)?.as_str()? {
         "queued" => Ok(TaskState::Queued),
         "running" => Ok(TaskState::Running),
@@ -100,7 +108,8 @@ fn turn_state(row: &Row<'_>, column: usize) -> Result<TurnState> {
     }
 }
 
-/// Columns: seq, id, session, `received_ms`, attempts, `not_before_ms`, `is_background`, state, turn.
+/// Columns: seq, id, session, `received_ms`, attempts, `not_before_ms`, `is_background`, state, turn,
+/// priority, `expires_ms`.
 pub(super) fn waiting_task(row: &Row<'_>) -> Result<WaitingTask> {
     let is_running = task_state(row, 7)? == TaskState::Running;
     Ok(WaitingTask {
@@ -111,8 +120,8 @@ pub(super) fn waiting_task(row: &Row<'_>) -> Result<WaitingTask> {
         attempts: row.get(4)?,
         not_before: optional_time(row, 5)?,
         is_background: row.get(6)?,
-        priority: Priority::default(),
-        expires_at: None,
+        priority: priority(row, 9)?,
+        expires_at: optional_time(row, 10)?,
         interrupted_turn: turn_id(row, 8)?.filter(|_turn| is_running),
     })
 }
@@ -123,7 +132,11 @@ pub(super) const TASK_COLUMNS: &str = "task.seq, agent, session, origin, caller,
      ended_ms, failure, usage, pieces, answer, task_body.json";
 
 /// Columns: [`TASK_COLUMNS`].
-pub(super) fn task_record(row: &Row<'_>, id: MessageId) -> Result<TaskRecord> {
+pub(super) fn task_record(
+    row: &Row<'_>,
+    id: MessageId,
+    envelope: Option<Arc<Envelope>>,
+) -> Result<TaskRecord> {
     let task = NewTask {
         id,
         agent: agent_id(row, 1)?,
@@ -136,7 +149,7 @@ pub(super) fn task_record(row: &Row<'_>, id: MessageId) -> Result<TaskRecord> {
         is_streamed: row.get(7)?,
         is_kept: row.get(8)?,
         traceparent: row.get(9)?,
-        envelope: None,
+        envelope,
     };
     Ok(TaskRecord {
         sequence: Sequence(row.get(0)?),

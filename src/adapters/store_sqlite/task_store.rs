@@ -6,7 +6,6 @@ use chrono::{DateTime, Utc};
 use postroom_actors::{
     domain::{
         agent_message::IdempotencyKey,
-        envelope::Sequence,
         ids::{AgentId, MessageId, SessionKey, TurnId},
         post::Queued,
         task::{NewTask, TaskOutcome, TaskRecord, WaitingTask},
@@ -18,13 +17,18 @@ use postroom_actors::{
     },
 };
 
-use super::{SqliteStore, changes::Change, task_queries, tasks::TaskChange};
+use super::{
+    SqliteStore,
+    changes::{Change, Told},
+    task_queries,
+    tasks::TaskChange,
+};
 
 impl SqliteStore {
     fn change_tasks<T: 'static>(
         &self,
         change: TaskChange,
-        read: fn(i64) -> T,
+        read: fn(Told) -> T,
     ) -> SendFuture<Result<T, StoreError>> {
         let change = self.change(Change::Tasks(change));
         Box::pin(async move { change.await.map(read) })
@@ -35,13 +39,13 @@ impl TaskStore for SqliteStore {
     fn queue_task(
         &self,
         task: Arc<NewTask>,
-        _once: Option<IdempotencyKey>,
+        once: Option<IdempotencyKey>,
     ) -> SendFuture<Result<Queued, StoreError>> {
-        self.change_tasks(TaskChange::Queue(task), |seq| Queued::New(Sequence(seq)))
+        self.change_tasks(TaskChange::Queue { task, once }, Told::queued)
     }
 
-    fn revive_task(&self, _task: MessageId) -> SendFuture<Result<bool, StoreError>> {
-        Box::pin(async { Err(StoreError::Closed) })
+    fn revive_task(&self, task: MessageId) -> SendFuture<Result<bool, StoreError>> {
+        self.change_tasks(TaskChange::Revive(task), Told::is_changed)
     }
 
     fn begin_turn(&self, turn: TurnStart) -> SendFuture<Result<(), StoreError>> {
@@ -70,11 +74,11 @@ impl TaskStore for SqliteStore {
         outcome: TaskOutcome,
         at: DateTime<Utc>,
     ) -> SendFuture<Result<bool, StoreError>> {
-        self.change_tasks(TaskChange::End { task, outcome, at }, |changed| changed > 0)
+        self.change_tasks(TaskChange::End { task, outcome, at }, Told::is_changed)
     }
 
     fn forget_task(&self, task: MessageId) -> SendFuture<Result<bool, StoreError>> {
-        self.change_tasks(TaskChange::Forget(task), |changed| changed > 0)
+        self.change_tasks(TaskChange::Forget(task), Told::is_changed)
     }
 
     fn open_tasks(&self, agent: AgentId) -> SendFuture<Result<Vec<WaitingTask>, StoreError>> {

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use postroom_actors::{
     domain::{
+        agent_message::IdempotencyKey,
         ids::{MessageId, TurnId},
+        post::Queued,
         task::{Answer, NewTask, TaskOutcome, TaskState},
         turn::{AfterTurn, Failure, TurnEnd, TurnStart},
     },
@@ -15,18 +17,23 @@ use postroom_actors::{
 use rusqlite::{Connection, Result, params};
 
 use super::{
-    changes::{Ledger, Own, is_taken, least_id_at, rows_changed},
-    rows::millis,
+    changes::{Ledger, Own, Told, is_taken, least_id_at, rows_changed},
+    envelopes, idempotency,
+    rows::{message_id, millis},
     task_rows::{optional_json, origin_text, task_state_text},
     turns,
 };
 
-/// A change of tasks or turns: an entry of a group commit. Each answers one number: a sequence,
-/// whether it changed something (1 or 0), or nothing (0).
+/// A change of tasks or turns: an entry of a group commit.
 #[derive(Debug)]
 pub(super) enum TaskChange {
-    /// Answers the task's sequence.
-    Queue(Arc<NewTask>),
+    /// Answers the task's sequence, or which message it repeats.
+    Queue {
+        task: Arc<NewTask>,
+        once: Option<IdempotencyKey>,
+    },
+    /// Answers whether the task was a dead letter.
+    Revive(MessageId),
     BeginTurn(TurnStart),
     NoteCliSession {
         turn: TurnId,
@@ -51,12 +58,12 @@ impl TaskChange {
     /// About how much memory the change holds while it waits.
     pub(super) fn bytes(&self) -> usize {
         match self {
-            Self::Queue(task) => task.body.len(),
+            Self::Queue { task, .. } => task.body.len(),
             Self::BeginTurn(turn) => turn.tasks.len().saturating_mul(size_of::<MessageId>()),
             Self::NoteCliSession { cli_session, .. } => cli_session.len(),
             Self::EndTurn(end) => end.tasks.iter().map(|(_task, after)| bytes_of(after)).sum(),
             Self::End { outcome, .. } => outcome_bytes(outcome),
-            Self::NoteTurn { .. } | Self::Forget(_) => 0,
+            Self::NoteTurn { .. } | Self::Forget(_) | Self::Revive(_) => 0,
         }
     }
 }
@@ -88,27 +95,39 @@ pub(super) fn apply(
     now: DateTime<Utc>,
 ) -> Result<Own> {
     match change {
-        TaskChange::Queue(task) => queue(connection, ledger, task),
+        TaskChange::Queue { task, once } => queue(connection, ledger, task, once.as_ref()),
+        TaskChange::Revive(task) => revive(connection, *task).map(|was_dead| Ok(was_dead.into())),
         TaskChange::BeginTurn(turn) => turns::begin(connection, ledger, turn),
         TaskChange::NoteCliSession { turn, cli_session } => {
-            turns::note_cli_session(connection, *turn, cli_session, now).map(|()| Ok(0))
+            turns::note_cli_session(connection, *turn, cli_session, now).map(|()| Ok(Told::NOTHING))
         }
         TaskChange::NoteTurn { turn, note } => {
-            turns::note(connection, *turn, *note).map(|()| Ok(0))
+            turns::note(connection, *turn, *note).map(|()| Ok(Told::NOTHING))
         }
-        TaskChange::EndTurn(turn) => turns::end(connection, turn).map(|()| Ok(0)),
+        TaskChange::EndTurn(turn) => turns::end(connection, turn).map(|()| Ok(Told::NOTHING)),
         TaskChange::End { task, outcome, at } => {
-            end(connection, *task, outcome, *at).map(|was_open| Ok(i64::from(was_open)))
+            end(connection, *task, outcome, *at).map(|was_open| Ok(was_open.into()))
         }
-        TaskChange::Forget(task) => {
-            forget(connection, *task).map(|was_there| Ok(i64::from(was_there)))
-        }
+        TaskChange::Forget(task) => forget(connection, *task).map(|was_there| Ok(was_there.into())),
     }
 }
 
-fn queue(connection: &Connection, ledger: &mut Ledger, task: &NewTask) -> Result<Own> {
+fn queue(
+    connection: &Connection,
+    ledger: &mut Ledger,
+    task: &NewTask,
+    once: Option<&IdempotencyKey>,
+) -> Result<Own> {
+    fail::fail_point!("store::queue_task");
+    if let Some(known) = idempotency::known(connection, task.id, once)? {
+        return Ok(Ok(known.into()));
+    }
+    idempotency::keep(connection, task.id, once, task.received_at)?;
     let seq = ledger.next_task;
     match insert(connection, seq, task) {
+        Err(error) if is_taken(&error) && task.envelope.is_some() => {
+            return Ok(Ok(Queued::Duplicate(task.id).into()));
+        }
         Err(error) if is_taken(&error) => {
             let reason = format!("task id `{}` is in the store already", task.id);
             return Ok(Err(StoreError::Io(reason.into())));
@@ -118,8 +137,11 @@ fn queue(connection: &Connection, ledger: &mut Ledger, task: &NewTask) -> Result
     connection
         .prepare_cached("INSERT INTO task_body (seq, json) VALUES (?1, ?2)")?
         .execute(params![seq, &task.body[..]])?;
+    if let Some(envelope) = &task.envelope {
+        envelopes::keep(connection, task.id, envelope, once)?;
+    }
     ledger.next_task = seq.saturating_add(1);
-    Ok(Ok(seq))
+    Ok(Ok(seq.into()))
 }
 
 fn insert(connection: &Connection, seq: i64, task: &NewTask) -> Result<()> {
@@ -211,18 +233,55 @@ fn forget(connection: &Connection, task: MessageId) -> Result<bool> {
     Ok(changed > 0)
 }
 
+/// A message whose turns failed for good, and that nobody dropped.
+pub(super) const IS_DEAD_LETTER: &str = "task.origin = 'message' AND task.state = 'failed' \
+     AND NOT task.is_dropped \
+     AND EXISTS (SELECT 1 FROM envelope WHERE envelope.id = task.id)";
+
+/// Lets a dead letter wait again, as if it had never been tried and had all the time; answers
+/// whether it was one.
+fn revive(connection: &Connection, task: MessageId) -> Result<bool> {
+    let changed = connection
+        .prepare_cached(&format!(
+            "UPDATE task SET state = ?2, attempts = 0, not_before_ms = NULL, failure = NULL,
+                             ended_ms = NULL
+             WHERE id = ?1 AND {IS_DEAD_LETTER}"
+        ))?
+        .execute(params![
+            task.as_uuid().as_bytes(),
+            task_state_text(TaskState::Queued),
+        ])?;
+    if changed > 0 {
+        envelopes::let_never_expire(connection, task)?;
+    }
+    Ok(changed > 0)
+}
+
+/// Drops a dead letter: it stays failed, but nobody is asked to look at it any more.
+pub(super) fn drop_dead_letter(connection: &Connection, task: MessageId) -> Result<bool> {
+    let changed = connection
+        .prepare_cached(&format!(
+            "UPDATE task SET is_dropped = 1 WHERE id = ?1 AND {IS_DEAD_LETTER}"
+        ))?
+        .execute(params![task.as_uuid().as_bytes()])?;
+    Ok(changed > 0)
+}
+
 /// Removes old tasks that have ended; answers how many. Their ids find them, as with messages.
+/// Dead letters stay until somebody retries or drops them.
 pub(super) fn prune(connection: &Connection, before: DateTime<Utc>, limit: i64) -> Result<i64> {
-    let old: Vec<i64> = connection
-        .prepare_cached(
-            "SELECT seq FROM task WHERE id < ?1 AND ended_ms < ?2 ORDER BY id LIMIT ?3",
-        )?
+    let old: Vec<(i64, MessageId)> = connection
+        .prepare_cached(&format!(
+            "SELECT seq, id FROM task WHERE id < ?1 AND ended_ms < ?2 AND NOT ({IS_DEAD_LETTER})
+             ORDER BY id LIMIT ?3"
+        ))?
         .query_map(params![least_id_at(before), millis(before), limit], |row| {
-            row.get(0)
+            Ok((row.get(0)?, message_id(row, 1)?))
         })?
         .collect::<Result<_>>()?;
-    for seq in &old {
+    for (seq, id) in &old {
         remove(connection, *seq)?;
+        envelopes::remove_unused(connection, *id)?;
     }
     Ok(rows_changed(old.len()))
 }
@@ -242,13 +301,16 @@ fn remove(connection: &Connection, seq: i64) -> Result<()> {
 ///
 /// What such a commit says of older tasks (that one has ended, is forgotten, waits for another
 /// turn) stays where the log kept it. It was true when it was asked for, and asking again finds it
-/// done: an outcome, like the end of a turn, is taken once.
+/// done: an outcome, like the end of a turn, is taken once. A dead letter that such a commit revived
+/// is worked on after the next start.
 pub(super) fn undo_unacknowledged(connection: &Connection, first: i64) -> Result<()> {
-    for table in [
-        "DELETE FROM task WHERE seq >= ?1",
-        "DELETE FROM task_body WHERE seq >= ?1",
-    ] {
-        connection.execute(table, params![first])?;
+    let undone: Vec<(i64, MessageId)> = connection
+        .prepare("SELECT seq, id FROM task WHERE seq >= ?1")?
+        .query_map(params![first], |row| Ok((row.get(0)?, message_id(row, 1)?)))?
+        .collect::<Result<_>>()?;
+    for (seq, id) in &undone {
+        remove(connection, *seq)?;
+        envelopes::take_back(connection, *id)?;
     }
     Ok(())
 }

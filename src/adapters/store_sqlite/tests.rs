@@ -20,7 +20,9 @@ use uuid::Uuid;
 
 use super::{OpenError, SqliteStore, StoreLimits};
 
+mod deliveries;
 mod faults;
+mod messages;
 mod model;
 mod tasks;
 
@@ -374,7 +376,7 @@ fn a_newer_schema_is_refused_and_left_alone() {
         let refused = open(&folder).unwrap_err();
         assert!(matches!(
             refused,
-            OpenError::NewerSchema { found: 9, known: 2 }
+            OpenError::NewerSchema { found: 9, known: 3 }
         ));
         assert_eq!(std::fs::read(&path).unwrap(), before);
     });

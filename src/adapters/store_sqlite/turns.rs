@@ -15,10 +15,10 @@ use postroom_actors::{
 use rusqlite::{Connection, OptionalExtension, Result, params};
 
 use super::{
-    changes::{Ledger, Own, is_taken, least_id_at, rows_changed},
+    changes::{Ledger, Own, Told, is_taken, least_id_at, rows_changed},
     rows::millis,
     task_rows::{optional_json, task_state_text},
-    tasks,
+    tasks::{self, IS_DEAD_LETTER},
 };
 
 pub(super) fn begin(connection: &Connection, ledger: &mut Ledger, turn: &TurnStart) -> Result<Own> {
@@ -37,7 +37,7 @@ pub(super) fn begin(connection: &Connection, ledger: &mut Ledger, turn: &TurnSta
         begin_task(connection, turn, *task)?;
     }
     ledger.next_turn = seq.saturating_add(1);
-    Ok(Ok(0))
+    Ok(Ok(Told::NOTHING))
 }
 
 fn insert(connection: &Connection, seq: i64, turn: &TurnStart) -> Result<()> {
@@ -185,15 +185,16 @@ fn close(connection: &Connection, end: &TurnEnd) -> Result<bool> {
 /// Removes old turns that have ended; answers how many.
 ///
 /// A turn is kept while a task of it is open: [`undo_unacknowledged`] reads there what the task was
-/// before a later turn.
+/// before a later turn. The same holds for a dead letter, which may be open again.
 pub(super) fn prune(connection: &Connection, before: DateTime<Utc>, limit: i64) -> Result<i64> {
     let old: Vec<i64> = connection
-        .prepare_cached(
+        .prepare_cached(&format!(
             "SELECT seq FROM turn WHERE id < ?1 AND ended_ms < ?2
                AND NOT EXISTS (SELECT 1 FROM turn_task CROSS JOIN task ON task.id = turn_task.task
-                               WHERE turn_task.turn = turn.seq AND task.ended_ms IS NULL)
-             ORDER BY id LIMIT ?3",
-        )?
+                               WHERE turn_task.turn = turn.seq
+                                 AND (task.ended_ms IS NULL OR ({IS_DEAD_LETTER})))
+             ORDER BY id LIMIT ?3"
+        ))?
         .query_map(params![least_id_at(before), millis(before), limit], |row| {
             row.get(0)
         })?

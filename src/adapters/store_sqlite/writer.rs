@@ -17,7 +17,7 @@ use tokio::{sync::oneshot, time::Instant};
 
 use super::{
     OpenError, StoreLimits,
-    changes::{Change, Ledger, apply},
+    changes::{Change, Ledger, Told, apply},
     failpoints,
     folder::StoreFolder,
     metrics,
@@ -35,12 +35,12 @@ const FOR_LONG: Duration = Duration::from_hours(1);
 pub(super) struct Entry {
     change: Change,
     bytes: usize,
-    receipt: oneshot::Sender<Result<i64, StoreError>>,
+    receipt: oneshot::Sender<Result<Told, StoreError>>,
 }
 
 impl Entry {
     /// Whoever asked may be gone: the change counts all the same.
-    fn resolve(self, result: Result<i64, StoreError>) {
+    fn resolve(self, result: Result<Told, StoreError>) {
         drop(self.receipt.send(result));
     }
 }
@@ -94,7 +94,7 @@ impl Queue {
     pub(super) fn enter(
         &self,
         change: Change,
-    ) -> Result<oneshot::Receiver<Result<i64, StoreError>>, StoreError> {
+    ) -> Result<oneshot::Receiver<Result<Told, StoreError>>, StoreError> {
         if let Some(trouble) = self.state.trouble() {
             return Err(trouble);
         }
@@ -316,7 +316,7 @@ impl Committer {
     }
 
     /// One transaction; rolled back whole where anything of it fails but an entry's own rule.
-    fn commit_group(&mut self, group: &[Entry]) -> rusqlite::Result<Vec<Result<i64, StoreError>>> {
+    fn commit_group(&mut self, group: &[Entry]) -> rusqlite::Result<Vec<Result<Told, StoreError>>> {
         let connection = self
             .connection
             .as_mut()
@@ -337,6 +337,9 @@ impl Committer {
         fail::fail_point!("store::before_commit");
         transaction.commit()?;
         fail::fail_point!("store::after_commit");
+        for entry in group {
+            failpoints::committed(&entry.change);
+        }
         self.ledger = ledger;
         Ok(answers)
     }

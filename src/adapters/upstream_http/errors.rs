@@ -5,7 +5,7 @@ use std::error::Error;
 use postroom_actors::ports::UpstreamError;
 
 /// An exchange failed before its head came.
-pub(super) fn of_exchange(error: &hyper_util::client::legacy::Error) -> UpstreamError {
+pub(in crate::adapters) fn of_exchange(error: &hyper_util::client::legacy::Error) -> UpstreamError {
     let text = causes(error);
     if error.is_connect() {
         UpstreamError::Connect(text.into())

@@ -15,7 +15,7 @@ use tokio::sync::OnceCell;
 pub struct TlsSetup(Arc<OnceCell<ClientConfig>>);
 
 impl TlsSetup {
-    pub(super) async fn config(&self) -> Result<ClientConfig, UpstreamError> {
+    pub(in crate::adapters) async fn config(&self) -> Result<ClientConfig, UpstreamError> {
         self.0.get_or_try_init(read).await.cloned()
     }
 }

@@ -113,6 +113,7 @@ fn a_refusal_is_told_in_the_services_words() {
         ("404 Not Found", exit::FAILURE),
         ("401 Unauthorized", exit::NO_PERMISSION),
         ("503 Service Unavailable", exit::TEMPORARY),
+        ("429 Too Many Requests", exit::TEMPORARY),
     ] {
         let body = json!({"status": "error", "error": {"message": "no agent `bob`"}});
         let (endpoint, _requests) = server(Box::new(move |_| json_answer(status, &body)));

@@ -5,7 +5,7 @@ use std::{io::Write, time::Duration};
 use anyhow::Context;
 use postroom_actors::domain::ids::AgentId;
 use serde_json::Value;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, sleep};
 
 use crate::cli::{
     agent_view::{Paint, shown},
@@ -45,29 +45,15 @@ pub(super) async fn tell(
     log: &mut Log<'_>,
 ) -> anyhow::Result<()> {
     let turn = newest_turn(client, agent).await?;
-    let path = format!("/turns/{turn}");
-    let mut events = client.follow(&format!("{path}/events")).await?;
-    let mut look = interval(LOOK);
-    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut has_called = false;
+    let mut events = client.follow(&format!("/turns/{turn}/events")).await?;
     loop {
-        tokio::select! {
-            event = events.next() => {
-                let event = event?.context("nothing tells the end of the turn")?;
-                let is_end = event.name == "exited";
-                if is_end && !has_called {
-                    tell_callbacks(client, &path, log).await?;
-                }
-                for step in in_words(&event) {
-                    log.step(&step)?;
-                }
-                if is_end {
-                    return Ok(());
-                }
-            }
-            _ = look.tick(), if !has_called => {
-                has_called = tell_callbacks(client, &path, log).await?;
-            }
+        let event = events.next().await?;
+        let event = event.context("nothing tells the end of the turn")?;
+        for step in in_words(&event) {
+            log.step(&step)?;
+        }
+        if event.name == "exited" {
+            return Ok(());
         }
     }
 }
@@ -85,23 +71,35 @@ async fn newest_turn(client: &Client, agent: &AgentId) -> anyhow::Result<String>
     }
 }
 
-/// Callbacks are counted in the turn; no event tells of them. Answers whether there was one.
-async fn tell_callbacks(client: &Client, path: &str, log: &mut Log<'_>) -> anyhow::Result<bool> {
-    let turn = client.get(path).await?;
-    let callbacks = turn.get("callbacks").and_then(Value::as_u64).unwrap_or(0);
-    if callbacks > 0 {
-        log.step("its callback is received and kept")?;
+/// What the agent has sent in answer to a message.
+pub(super) async fn tell_answers(
+    client: &Client,
+    message: &str,
+    log: &mut Log<'_>,
+) -> anyhow::Result<()> {
+    let message = client.get(&format!("/messages/{message}")).await?;
+    let answers = message.get("callbacks").and_then(Value::as_array);
+    for answer in answers.into_iter().flatten() {
+        let id = answer.get("id").and_then(Value::as_str).unwrap_or_default();
+        let answer = client.get(&format!("/messages/{id}")).await?;
+        let kind = text_at(&answer, "/type");
+        let text = text_at(&answer, "/body/payload/text");
+        log.step(&format!("answer of type {kind}: {text}"))?;
     }
-    Ok(callbacks > 0)
+    let state = text_at(&message, "/state");
+    log.step(&format!("the message is `{state}`"))?;
+    Ok(())
+}
+
+fn text_at(value: &Value, pointer: &str) -> String {
+    let text = value.pointer(pointer).and_then(Value::as_str);
+    shown(text.unwrap_or_default())
 }
 
 /// An event in words; what a user need not know is none.
 fn in_words(event: &Event) -> Vec<String> {
     let data: Value = serde_json::from_str(&event.data).unwrap_or_default();
-    let text = |pointer| {
-        let text = data.pointer(pointer).and_then(Value::as_str);
-        shown(text.unwrap_or_default())
-    };
+    let text = |pointer| text_at(&data, pointer);
     match event.name.as_str() {
         "started" => {
             let pid = data.get("pid").and_then(Value::as_u64);
@@ -116,6 +114,7 @@ fn in_words(event: &Event) -> Vec<String> {
         }
         "tool" => vec![format!("tool: {}", text("/name"))],
         "trouble" => vec![format!("trouble: {}", text("/text"))],
+        "called_back" => vec![format!("it sends {} by /send: kept", text("/type"))],
         "exited" => match text("/failure/message").as_str() {
             "" => vec![format!("turn ended: {}", text("/state"))],
             why => vec![format!("turn ended: {}: {why}", text("/state"))],

@@ -7,15 +7,6 @@ const TURN: &str = "0190a0b0-0000-7000-8000-000000000001";
 
 /// What a service answers whose turn does all that a turn can do.
 fn told(request: &Seen) -> String {
-    if request.line.starts_with("POST /v1/chat/completions") {
-        let events = [
-            r#"{"choices":[{"delta":{"content":"Hello!\n"}}]}"#,
-            "[DONE]",
-        ]
-        .map(|event| format!("data: {event}\n\n"))
-        .concat();
-        return format!("200 OK\r\nConnection: close\r\n\r\n{events}");
-    }
     if request.line == format!("GET /turns/{TURN}/events HTTP/1.1") {
         let events = [
             ("started", r#"{"pid":4711}"#),
@@ -24,17 +15,23 @@ fn told(request: &Seen) -> String {
             ("said", r#"{"text":"\nwriting\u001b"}"#),
             ("tool", r#"{"name":"ls"}"#),
             ("trouble", r#"{"text":"slow"}"#),
+            (
+                "called_back",
+                r#"{"message":"m2","type":"DONE","to":"key:run"}"#,
+            ),
             ("exited", r#"{"state":"done","exit_code":0,"failure":null}"#),
         ]
         .map(|(name, data)| format!("event: {name}\nid: 1\ndata: {data}\n\n"))
         .concat();
         return format!("200 OK\r\nConnection: close\r\n\r\n{events}");
     }
-    let answer = if request.line.starts_with("GET /agents/demo/turns") {
-        json!({"turns": [{"id": TURN}]})
-    } else {
-        assert_eq!(request.line, format!("GET /turns/{TURN} HTTP/1.1"));
-        json!({"id": TURN, "callbacks": 1})
+    let path = request.line.strip_suffix(" HTTP/1.1").unwrap();
+    let answer = match path {
+        "POST /message" => json!({"status": "received", "id": "m1"}),
+        "GET /agents/demo/turns?limit=1" => json!({"turns": [{"id": TURN}]}),
+        "GET /messages/m1" => json!({"state": "answered", "callbacks": [{"id": "m2"}]}),
+        "GET /messages/m2" => json!({"type": "DONE", "body": {"payload": {"text": "Hello!"}}}),
+        other => panic!("{other}"),
     };
     json_answer("200 OK", &answer)
 }
@@ -55,21 +52,19 @@ fn the_way_of_a_message_is_told_step_by_step() {
         .map(|line| line.split_once(" s  ").unwrap().1)
         .collect();
     assert!(steps[0].starts_with("message to `demo`"), "{output}");
-    assert!(steps[1].starts_with("accepted in "), "{output}");
-    let callback = "its callback is received and kept";
-    let when = steps.iter().position(|step| *step == callback);
-    assert!(when.is_some_and(|at| (2..8).contains(&at)), "{output}");
-    let others: Vec<_> = steps.iter().filter(|step| **step != callback).collect();
+    assert!(steps[1].starts_with("received in "), "{output}");
     assert_eq!(
-        others[2..],
+        steps[2..],
         [
-            &"turn started (pid 4711)",
-            &"agent: reading",
-            &"agent: writing\u{fffd}",
-            &"tool: ls",
-            &"trouble: slow",
-            &"turn ended: done",
-            &"answer, 1 lines: … Hello!",
+            "turn started (pid 4711)",
+            "agent: reading",
+            "agent: writing\u{fffd}",
+            "tool: ls",
+            "trouble: slow",
+            "it sends DONE by /send: kept",
+            "turn ended: done",
+            "answer of type DONE: Hello!",
+            "the message is `answered`",
         ]
     );
 }

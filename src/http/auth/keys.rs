@@ -1,6 +1,6 @@
 //! The configured keys, compared in constant time.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use postroom_actors::domain::{
     ids::{AgentId, TurnId},
@@ -9,16 +9,27 @@ use postroom_actors::domain::{
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use super::peer_secrets::PeerSecrets;
 use crate::settings::{Role, Settings};
 
-/// Whoever holds a key that we know, or the token of a turn.
+/// Whoever holds a key that we know, the token of a turn, or the secret of a peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
     name: Option<Arc<str>>,
-    role: Role,
+    /// `None`: what needs a role is not for them. Peers write and read messages, no more.
+    role: Option<Role>,
     agent: Option<AgentId>,
     turn: Option<TurnId>,
     peer: Option<PeerName>,
+    /// Set where only a signature can tell who that is, and it has not been checked yet.
+    unproven: Option<Unproven>,
+}
+
+/// Where a request came from whose signature is yet to be checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Unproven {
+    /// The client's address, if it is known.
+    pub(super) address: Option<IpAddr>,
 }
 
 impl Caller {
@@ -33,10 +44,30 @@ impl Caller {
     pub const fn anyone() -> Self {
         Self {
             name: None,
-            role: Role::Operator,
+            role: Some(Role::Operator),
             agent: None,
             turn: None,
             peer: None,
+            unproven: None,
+        }
+    }
+
+    /// Whoever shows a peer's secret, or has signed with it.
+    pub fn of_peer(peer: PeerName) -> Self {
+        Self {
+            name: Some(format!("peer:{peer}").into()),
+            role: None,
+            peer: Some(peer),
+            ..Self::anyone()
+        }
+    }
+
+    /// Whoever shows nothing but a signature, before it is checked. May do nothing.
+    pub(super) fn unproven(address: Option<IpAddr>) -> Self {
+        Self {
+            role: None,
+            unproven: Some(Unproven { address }),
+            ..Self::anyone()
         }
     }
 
@@ -44,15 +75,15 @@ impl Caller {
     pub fn of_turn(agent: AgentId, turn: TurnId) -> Self {
         Self {
             name: Some(format!("agent:{agent}").into()),
-            role: Role::Agent,
+            role: Some(Role::Agent),
             agent: Some(agent),
             turn: Some(turn),
-            peer: None,
+            ..Self::anyone()
         }
     }
 
-    /// The key's name in the configuration, `key` for `server.key`, `agent:<id>` for a turn; `None`
-    /// where no key is configured.
+    /// The key's name in the configuration, `key` for `server.key`, `agent:<id>` for a turn,
+    /// `peer:<name>` for a peer; `None` where no key is configured.
     pub const fn name(&self) -> Option<&Arc<str>> {
         self.name.as_ref()
     }
@@ -72,6 +103,10 @@ impl Caller {
         self.peer.as_ref()
     }
 
+    pub(super) const fn unproven_from(&self) -> Option<Unproven> {
+        self.unproven
+    }
+
     /// Who that is as a sender of messages.
     pub fn party(&self) -> Party {
         match (&self.peer, &self.agent, &self.name) {
@@ -84,12 +119,14 @@ impl Caller {
 
     /// Whether the caller may do what `role` is needed for.
     pub fn may(&self, role: Role) -> bool {
-        self.role == Role::Operator || self.role == role
+        self.role
+            .is_some_and(|own| own == Role::Operator || own == role)
     }
 
     /// Whether the caller may see what `owner` brought in.
     pub fn may_see(&self, owner: Option<&Arc<str>>) -> bool {
-        self.may(Role::Operator) || self.name.as_ref() == owner
+        let is_owner = self.name.as_ref() == owner && self.unproven.is_none();
+        self.may(Role::Operator) || is_owner
     }
 }
 
@@ -107,11 +144,12 @@ pub(super) const fn role_name(role: Role) -> &'static str {
 pub struct Keys {
     known: Vec<(sha2::digest::Output<Sha256>, Caller)>,
     is_configured: bool,
+    peers: PeerSecrets,
 }
 
 impl Keys {
-    /// The keys of a configuration, and an operator's key that was made for this run of the
-    /// service. The latter alone does not close the door to others.
+    /// The keys of a configuration, with the secrets of its peers, and an operator's key that was
+    /// made for this run of the service. The latter alone does not close the door to others.
     pub fn new(settings: &Settings, run_key: Option<&str>) -> Self {
         let main = settings.server.key.iter().map(|key| {
             let caller = Caller::operator("key");
@@ -120,10 +158,9 @@ impl Keys {
         let named = settings.keys.iter().map(|(name, key)| {
             let caller = Caller {
                 name: Some(name.as_str().into()),
-                role: key.role,
+                role: Some(key.role),
                 agent: key.agent.clone(),
-                turn: None,
-                peer: None,
+                ..Caller::anyone()
             };
             (Sha256::digest(key.key.expose().as_bytes()), caller)
         });
@@ -136,7 +173,13 @@ impl Keys {
         Self {
             known,
             is_configured,
+            peers: PeerSecrets::new(&settings.peers),
         }
+    }
+
+    /// What peers show, and what they sign with.
+    pub(super) const fn peers(&self) -> &PeerSecrets {
+        &self.peers
     }
 
     /// Whether no key is configured: then everybody is let in.
@@ -144,15 +187,23 @@ impl Keys {
         !self.is_configured
     }
 
-    /// Whose key this is. Looks at every key, so that time does not tell which one was near.
+    /// Whose key this is.
     pub fn find(&self, key: &str) -> Option<Caller> {
-        let digest = Sha256::digest(key.as_bytes());
-        let mut found = None;
-        for (known, caller) in &self.known {
-            if bool::from(known.as_slice().ct_eq(digest.as_slice())) {
-                found = Some(caller);
-            }
-        }
-        found.cloned()
+        find(&self.known, key).cloned()
     }
+}
+
+/// What belongs to a secret. Looks at every secret, so that time does not tell which one was near.
+pub(super) fn find<'a, T>(
+    known: &'a [(sha2::digest::Output<Sha256>, T)],
+    secret: &str,
+) -> Option<&'a T> {
+    let digest = Sha256::digest(secret.as_bytes());
+    let mut found = None;
+    for (known, owner) in known {
+        if bool::from(known.as_slice().ct_eq(digest.as_slice())) {
+            found = Some(owner);
+        }
+    }
+    found
 }

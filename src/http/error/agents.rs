@@ -51,14 +51,6 @@ impl ApiError {
         Self::new(StatusCode::FORBIDDEN, Kind::Permission, message)
     }
 
-    /// 409: another body under an id that was used before.
-    pub fn idempotency_conflict(message: String) -> Self {
-        Self {
-            code: Some("idempotency_conflict"),
-            ..Self::new(StatusCode::CONFLICT, Kind::InvalidRequest, message)
-        }
-    }
-
     /// A task that was taken back, to whoever waited for it.
     pub fn cancelled() -> Self {
         let message = "the request was cancelled";
@@ -78,7 +70,7 @@ impl ApiError {
         }
     }
 
-    fn not_found(message: String, code: &'static str) -> Self {
+    pub(super) fn not_found(message: String, code: &'static str) -> Self {
         Self {
             code: Some(code),
             ..Self::new(StatusCode::NOT_FOUND, Kind::NotFound, message)

@@ -7,19 +7,17 @@ use crate::settings::layers::Layer;
 const ANY: &str = "*";
 
 /// Beginnings of keys without effect, and how the warning names them.
-const WITHOUT_EFFECT: [(&[&str], &str); 11] = [
+const WITHOUT_EFFECT: [(&[&str], &str); 9] = [
     (&["agents", ANY, "models"], "agents.NAME.models"),
     (
         &["agents", ANY, "embeddings_model"],
         "agents.NAME.embeddings_model",
     ),
-    (&["peers"], "[peers]"),
     (&["embeddings"], "[embeddings]"),
     (&["store", "url"], "store.url"),
     (&["store", "credentials"], "store.credentials"),
     (&["store", "replicas"], "store.replicas"),
     (&["store", "durability"], "store.durability"),
-    (&["limits", "hops"], "limits.hops"),
     (&["limits", "embeddings_body"], "limits.embeddings_body"),
     (&["telemetry", "otlp_endpoint"], "telemetry.otlp_endpoint"),
 ];

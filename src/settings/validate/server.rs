@@ -148,7 +148,7 @@ impl Checker<'_> {
         }
     }
 
-    fn warn_of_a_short_key(&mut self, name: &str, key: Option<&Secret>) {
+    pub(super) fn warn_of_a_short_key(&mut self, name: &str, key: Option<&Secret>) {
         if key.is_some_and(|key| key.expose().len() < SHORT_KEY) {
             self.warnings.push(format!(
                 "`{name}` is shorter than {SHORT_KEY} bytes and can be guessed"

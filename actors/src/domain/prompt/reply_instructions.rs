@@ -65,13 +65,13 @@ fn command(facts: &ReplyFacts<'_>) -> String {
         .peer
         .and_then(|peer| peer.answer_types.first())
         .map_or(EXAMPLE_TYPE, String::as_str);
-    let body = serde_json::json!({
-        "type": kind,
-        "in_reply_to": facts.message,
-        "payload": {},
-    });
+    let kind = serde_json::Value::from(kind);
+    let body = format!(
+        r#"{{"type":{kind},"in_reply_to":"{}","payload":{{}}}}"#,
+        facts.message
+    );
     // A type with an apostrophe must not end the shell's quote.
-    let body = body.to_string().replace('\'', "'\\''");
+    let body = body.replace('\'', "'\\''");
     format!(
         "curl -sS --fail-with-body -X POST \"$POSTROOM_URL/send\" \\\n  \
          -H \"Authorization: Bearer $POSTROOM_TURN_TOKEN\" -H 'Content-Type: application/json' \\\n  \

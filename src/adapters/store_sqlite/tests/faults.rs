@@ -1,6 +1,9 @@
 #![cfg(feature = "failpoints")]
 
-use postroom_actors::domain::post::Queued;
+use postroom_actors::{
+    domain::post::{AfterAttempt, Queued},
+    ports::courier::DeliveryStore,
+};
 use std::sync::{
     atomic::{AtomicU32, Ordering},
     mpsc,
@@ -233,6 +236,55 @@ fn a_task_whose_commit_failed_is_not_kept() {
         let open = store.open_tasks(tasks::agent(0)).await.unwrap();
         let open: Vec<_> = open.into_iter().map(|task| task.id).collect();
         assert_eq!(open, [tasks::task_id(0), tasks::task_id(4)]);
+        close(store).await;
+    });
+}
+
+#[test]
+fn a_message_whose_commit_failed_may_be_sent_again_under_its_key() {
+    run_with_faults(async {
+        let folder = TempDir::new().unwrap();
+        let store = open(&folder).unwrap();
+        fail::cfg("store::commit_full", "1*return->off").unwrap();
+        let once = || Some(messages::key("k", 1));
+        let refused = store.queue_delivery(messages::delivery(1), once()).await;
+        assert_eq!(refused, Err(StoreError::Full));
+        until_well(&store).await;
+        let taken = store.queue_delivery(messages::delivery(2), once()).await;
+        assert_eq!(taken, Ok(Queued::New(Sequence(1))));
+        close(store).await;
+    });
+}
+
+#[test]
+fn messages_pass_points_of_their_own_before_and_after_the_commit() {
+    run_with_faults(async {
+        let folder = TempDir::new().unwrap();
+        let store = open(&folder).unwrap();
+        let passed: Arc<Mutex<Vec<&str>>> = Arc::default();
+        for point in [
+            "store::queue_task",
+            "store::task_queued",
+            "store::queue_delivery",
+            "store::delivery_queued",
+            "store::end_attempt",
+            "store::attempt_ended",
+            "store::before_commit",
+        ] {
+            let passed = Arc::clone(&passed);
+            fail::cfg_callback(point, move || passed.lock().unwrap().push(point)).unwrap();
+        }
+        let commit = "store::before_commit";
+        let mut wanted = Vec::new();
+        store.queue_task(messages::task(1), None).await.unwrap();
+        wanted.extend(["store::queue_task", commit, "store::task_queued"]);
+        let delivery = store.queue_delivery(messages::delivery(2), None);
+        delivery.await.unwrap();
+        wanted.extend(["store::queue_delivery", commit, "store::delivery_queued"]);
+        let done = messages::attempt_end(2, 3, AfterAttempt::Delivered);
+        store.end_attempt(done).await.unwrap();
+        wanted.extend(["store::end_attempt", commit, "store::attempt_ended"]);
+        assert_eq!(*passed.lock().unwrap(), wanted);
         close(store).await;
     });
 }

@@ -1,5 +1,6 @@
 use postroom_actors::{
     domain::{
+        agent_message::Envelope,
         ids::{AgentId, SessionKey, TurnId},
         post::Queued,
         task::{Answer, NewTask, TaskOrigin, TaskOutcome, TaskRecord, TaskState},
@@ -128,6 +129,9 @@ enum Step {
     EndTurn(u64, Vec<(u64, u64)>),
     EndTask(u64, u64),
     Forget(u64),
+    /// A message, the name its sender gave it, and what it says.
+    QueueOnce(u64, u8, u8),
+    Revive(u64),
     /// Without closing, as after a kill.
     Reopen,
 }
@@ -142,6 +146,8 @@ fn steps() -> impl Strategy<Value = Step> {
         4 => (0..8u64, ends).prop_map(|(turn, tasks)| Step::EndTurn(turn, tasks)),
         2 => (0..12u64, 0..4u64).prop_map(|(task, how)| Step::EndTask(task, how)),
         1 => (0..12u64).prop_map(Step::Forget),
+        3 => (0..12u64, 0..4u8, 0..2u8).prop_map(|(task, key, says)| Step::QueueOnce(task, key, says)),
+        2 => (0..12u64).prop_map(Step::Revive),
         1 => Just(Step::Reopen),
     ]
 }
@@ -179,6 +185,20 @@ async fn carry_out(step: &Step, store: &dyn TaskStore) -> String {
             format!("{:?}", ended.await)
         }
         Step::Forget(task) => format!("{:?}", store.forget_task(task_id(task)).await),
+        Step::QueueOnce(number, key, says) => {
+            let name = format!("name {key}");
+            let envelope = Envelope {
+                sender_id: Some(name.as_str().into()),
+                expires_at: None,
+                ..messages::envelope(number)
+            };
+            let queued = store.queue_task(
+                messages::task_with(number, envelope),
+                Some(messages::key(&name, says)),
+            );
+            format!("{:?}", queued.await)
+        }
+        Step::Revive(number) => format!("{:?}", store.revive_task(task_id(number)).await),
         Step::Reopen => String::new(),
     }
 }
@@ -337,7 +357,7 @@ fn a_store_of_the_first_schema_is_brought_up_to_date() {
         close(store).await;
         let now = rusqlite::Connection::open(&path).unwrap();
         let version = now.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0));
-        assert_eq!(version, Ok(2));
+        assert_eq!(version, Ok(3));
     });
 }
 

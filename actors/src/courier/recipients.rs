@@ -1,0 +1,35 @@
+//! What is known of a recipient: its schedule, its limits, its name in numbers and logs.
+
+use std::{sync::Arc, time::Duration};
+
+use super::CourierParts;
+use crate::domain::{after_attempt::longest_span, delivery_queue::Terms, party::Party};
+
+/// Tries at once for agents of ours and for addresses that messages brought along.
+const CONCURRENCY: usize = 4;
+
+/// The pauses before each try to this recipient.
+pub(super) fn schedule(parts: &CourierParts, to: &Party) -> Arc<[Duration]> {
+    let peer = to.peer().and_then(|name| parts.peers.find(name));
+    Arc::clone(peer.map_or(&parts.schedule, |peer| &peer.schedule))
+}
+
+/// What this recipient is sent by.
+pub(super) fn terms(parts: &CourierParts, to: &Party) -> Terms {
+    let peer = to.peer().and_then(|name| parts.peers.find(name));
+    Terms {
+        concurrency: peer.map_or(CONCURRENCY, |peer| peer.concurrency.max(1)),
+        span: longest_span(&schedule(parts, to)),
+    }
+}
+
+/// A recipient's label: names of the configuration alone, so that there are not too many.
+pub(super) fn label(parts: &CourierParts, to: &Party) -> String {
+    match to {
+        Party::Peer(name) if parts.peers.find(name).is_some() => name.to_string(),
+        Party::Agent(name) if parts.agents.find(name).is_some() => name.to_string(),
+        Party::Peer(_) | Party::Agent(_) => "unknown".to_owned(),
+        Party::Url(_) => "url".to_owned(),
+        Party::Key(_) | Party::Anyone => "key".to_owned(),
+    }
+}

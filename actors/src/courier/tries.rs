@@ -1,0 +1,240 @@
+//! One step of a delivery, from its message's body to its end on the disk.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use super::{
+    CourierParts, DeliveryEnd, STORE_PAUSE,
+    handover::{self, HandedOver},
+    recipients,
+};
+use crate::{
+    domain::{
+        after_attempt::{Health, TryFacts, TryOutcome, after_attempt},
+        delivery_queue::{Again, StepEnd},
+        party::Party,
+        post::{
+            AfterAttempt, Attempt, AttemptEnd, DeadCode, DeadReason, NewDelivery, WaitingDelivery,
+        },
+    },
+    ports::{
+        StoreError,
+        courier::{PostError, PostOrder},
+    },
+};
+
+/// A step that has ended and is kept.
+pub(super) struct Report {
+    pub(super) delivery: WaitingDelivery,
+    /// For the queue.
+    pub(super) end: StepEnd,
+    /// For those who watch it; `None` where it goes on, or had ended otherwise.
+    pub(super) ended: Option<DeliveryEnd>,
+    /// How the try went, and how long it took; `None` where none was made.
+    pub(super) tried: Option<(&'static str, std::time::Duration)>,
+}
+
+/// Tries a delivery once.
+pub(super) async fn attempt(
+    parts: CourierParts,
+    delivery: WaitingDelivery,
+    ahead_of: Option<DateTime<Utc>>,
+    at_hand: Option<Arc<NewDelivery>>,
+) -> Report {
+    let message = match at_hand {
+        Some(message) => Some(message),
+        None => load(&parts, &delivery).await,
+    };
+    let Some(message) = message else {
+        return gone(delivery);
+    };
+    let is_poll = ahead_of.is_some() && delivery.to.agent().is_some();
+    let started_at = parts.clock.now();
+    let outcome = deliver(&parts, message).await;
+    let ended_at = parts.clock.now();
+    let schedule = recipients::schedule(&parts, &delivery.to);
+    let facts = TryFacts {
+        schedule: &schedule,
+        attempts: delivery.attempts,
+        ahead_of,
+        now: ended_at,
+        jitter: (parts.jitter)(),
+    };
+    let verdict = after_attempt(&outcome, facts);
+    let attempt = Attempt {
+        number: delivery.attempts.saturating_add(1),
+        started_at,
+        ended_at,
+        status: outcome.status(),
+        error: outcome.error(),
+    };
+    // An agent that was only asked whether it has room again: nothing has changed.
+    let is_open = if is_poll && matches!(verdict.after, AfterAttempt::Again { .. }) {
+        true
+    } else {
+        keep_end(&parts, &delivery, Some(attempt), verdict.after.clone()).await
+    };
+    let again = match &verdict.after {
+        AfterAttempt::Again { due } if is_open => Some(Again {
+            due: *due,
+            is_held_back: verdict.is_held_back && !is_poll,
+        }),
+        _ => None,
+    };
+    Report {
+        delivery,
+        end: StepEnd {
+            again,
+            health: outcome.health(),
+            error: outcome.error(),
+        },
+        ended: ended(verdict.after).filter(|_| is_open),
+        tried: Some((
+            outcome.word(),
+            (ended_at - started_at).to_std().unwrap_or_default(),
+        )),
+    }
+}
+
+/// Gives a delivery up without a try.
+pub(super) async fn give_up(
+    parts: CourierParts,
+    delivery: WaitingDelivery,
+    reason: DeadReason,
+) -> Report {
+    let after = AfterAttempt::Dead(reason);
+    let is_open = keep_end(&parts, &delivery, None, after.clone()).await;
+    Report {
+        ended: ended(after).filter(|_| is_open),
+        ..gone(delivery)
+    }
+}
+
+/// It does not wait any more.
+const fn gone(delivery: WaitingDelivery) -> Report {
+    Report {
+        delivery,
+        end: StepEnd {
+            again: None,
+            health: Health::Unknown,
+            error: None,
+        },
+        ended: None,
+        tried: None,
+    }
+}
+
+fn ended(after: AfterAttempt) -> Option<DeliveryEnd> {
+    match after {
+        AfterAttempt::Delivered => Some(DeliveryEnd::Delivered),
+        AfterAttempt::Dead(reason) => Some(DeliveryEnd::Dead(reason)),
+        AfterAttempt::Again { .. } => None,
+    }
+}
+
+async fn load(parts: &CourierParts, delivery: &WaitingDelivery) -> Option<Arc<NewDelivery>> {
+    loop {
+        match parts.store.delivery_to_post(delivery.id).await {
+            Ok(found) => return found,
+            Err(error) => pause(delivery, &error).await,
+        }
+    }
+}
+
+/// Keeps how a step went, however long that takes: nothing else of its lane is begun meanwhile.
+/// Answers whether the delivery was waiting.
+async fn keep_end(
+    parts: &CourierParts,
+    delivery: &WaitingDelivery,
+    attempt: Option<Attempt>,
+    after: AfterAttempt,
+) -> bool {
+    let end = AttemptEnd {
+        id: delivery.id,
+        attempt,
+        after,
+        at: parts.clock.now(),
+    };
+    loop {
+        match parts.store.end_attempt(end.clone()).await {
+            Ok(was_waiting) => return was_waiting,
+            Err(StoreError::NotFound(_)) => return false,
+            Err(error) => pause(delivery, &error).await,
+        }
+    }
+}
+
+async fn pause(delivery: &WaitingDelivery, error: &StoreError) {
+    tracing::warn!(message = %delivery.id, %error, "a delivery waits for the store");
+    tokio::time::sleep(STORE_PAUSE).await;
+}
+
+async fn deliver(parts: &CourierParts, message: Arc<NewDelivery>) -> TryOutcome {
+    match &message.envelope.recipient {
+        Party::Agent(_) => hand_over(parts, message).await,
+        // It lies where its recipient reads it.
+        Party::Key(_) | Party::Anyone => TryOutcome::Taken,
+        Party::Peer(_) | Party::Url(_) => post(parts, &message).await,
+    }
+}
+
+async fn hand_over(parts: &CourierParts, message: Arc<NewDelivery>) -> TryOutcome {
+    loop {
+        // No idempotency key: the store knows it already, as this very message's.
+        let agents = parts.agents.clone();
+        match handover::hand_over(agents, Arc::clone(&message), None).await {
+            HandedOver::Taken | HandedOver::Duplicate(_) => return TryOutcome::Taken,
+            HandedOver::NotNow(error) => return TryOutcome::Failed(error),
+            HandedOver::UnknownAgent => {
+                let name = &message.envelope.recipient;
+                return impossible(
+                    DeadCode::UnknownRecipient,
+                    format!("there is no `{name}` any more; hire it, then retry the message"),
+                );
+            }
+            HandedOver::Conflict(first) => {
+                let error = format!("message `{first}` has the same id and another body");
+                return TryOutcome::Failed(error);
+            }
+            HandedOver::Store(error) => {
+                tracing::warn!(message = %message.id, %error, "a handover waits for the store");
+                tokio::time::sleep(STORE_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn post(parts: &CourierParts, message: &NewDelivery) -> TryOutcome {
+    let order = PostOrder {
+        to: message.envelope.recipient.clone(),
+        id: message.id,
+        at: parts.clock.now(),
+        body: message.body.clone(),
+        traceparent: message.traceparent.clone(),
+    };
+    match parts.transport.post(order).await {
+        Ok(answer) => TryOutcome::Answered {
+            status: answer.status,
+            retry_after: answer.retry_after,
+            excerpt: answer.excerpt,
+        },
+        Err(error) => failed(&error),
+    }
+}
+
+fn failed(error: &PostError) -> TryOutcome {
+    let code = match error {
+        PostError::Connect(_) | PostError::TimedOut(_) | PostError::Broken(_) => {
+            return TryOutcome::Failed(error.to_string());
+        }
+        PostError::AddressRefused(_) => DeadCode::AddressRefused,
+        PostError::UnknownRecipient(_) => DeadCode::UnknownRecipient,
+        PostError::Unaskable(_) => DeadCode::Refused,
+    };
+    impossible(code, error.to_string())
+}
+
+const fn impossible(code: DeadCode, message: String) -> TryOutcome {
+    TryOutcome::Impossible(DeadReason { code, message })
+}
