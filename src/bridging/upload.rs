@@ -80,7 +80,7 @@ pub(super) async fn take(
         size: 0,
         limits,
     };
-    let begin = match upload.gather().await {
+    let begin = match upload.gather(length.unwrap_or(0)).await {
         Ok(Gathered::All(bytes)) => return Ok((PassedBody::Whole(bytes), faults)),
         Ok(Gathered::Begin(bytes)) => bytes,
         Err(fault) => {
@@ -125,24 +125,30 @@ impl Upload {
         Ok(Some(piece))
     }
 
-    async fn gather(&mut self) -> Result<Gathered, Fault> {
+    /// Gathers what comes at once; `announced` bytes are expected.
+    async fn gather(&mut self, announced: u64) -> Result<Gathered, Fault> {
         let until = Instant::now() + GATHERED_WITHIN;
+        let expected = usize::try_from(announced).unwrap_or(GATHERED);
         let mut first = Bytes::new();
-        let mut more = BytesMut::new();
+        let mut whole = BytesMut::new();
         loop {
-            let have = first.len() + more.len();
-            let next = timeout_at(until, self.next()).await;
-            match next {
+            match timeout_at(until, self.next()).await {
                 Ok(piece) => match piece? {
-                    None => return Ok(Gathered::All(joined(first, &more))),
+                    None => return Ok(Gathered::All(joined(first, whole))),
                     // A body of one piece, the usual case, is not copied.
-                    Some(piece) if have == 0 => first = piece,
-                    Some(piece) => more.extend_from_slice(&piece),
+                    Some(piece) if first.is_empty() && whole.is_empty() => first = piece,
+                    Some(piece) => {
+                        if whole.is_empty() {
+                            whole.reserve(expected.min(GATHERED));
+                            whole.extend_from_slice(&std::mem::take(&mut first));
+                        }
+                        whole.extend_from_slice(&piece);
+                    }
                 },
-                Err(_elapsed) => return Ok(Gathered::Begin(joined(first, &more))),
+                Err(_elapsed) => return Ok(Gathered::Begin(joined(first, whole))),
             }
-            if have > GATHERED {
-                return Ok(Gathered::Begin(joined(first, &more)));
+            if first.len().max(whole.len()) > GATHERED {
+                return Ok(Gathered::Begin(joined(first, whole)));
             }
         }
     }
@@ -180,14 +186,13 @@ impl Upload {
     }
 }
 
-fn joined(first: Bytes, more: &BytesMut) -> Bytes {
-    if more.is_empty() {
-        return first;
+/// The one piece, or what several were copied to.
+fn joined(first: Bytes, whole: BytesMut) -> Bytes {
+    if whole.is_empty() {
+        first
+    } else {
+        whole.freeze()
     }
-    let mut whole = BytesMut::with_capacity(first.len() + more.len());
-    whole.extend_from_slice(&first);
-    whole.extend_from_slice(more);
-    whole.freeze()
 }
 
 fn announced(request: &HttpRequest) -> Option<u64> {

@@ -139,6 +139,18 @@ async fn beyond_the_limit_of_requests_at_once_the_proxy_asks_to_come_back() {
 }
 
 #[actix_web::test]
+async fn a_proxy_without_a_token_is_for_this_machine_and_for_no_page_of_others() {
+    let api = ScriptedBackend::start(json_answer("200 OK", &json!({}))).await;
+    let proxy = Side::open_proxy(api.url()).await;
+    assert_eq!(status(&proxy, &[]).await.0, 200);
+    let asked = api.asked().remove(0);
+    assert!(!asked.head.to_lowercase().contains("authorization"));
+    assert_eq!(status(&proxy, &[("host", "evil.example")]).await.0, 403);
+    let page = [("origin", "https://evil.example")];
+    assert_eq!(status(&proxy, &page).await.0, 403);
+}
+
+#[actix_web::test]
 async fn a_bridge_with_a_token_of_its_own_asks_for_it() {
     let api = ScriptedBackend::start(json_answer("200 OK", &json!({}))).await;
     let keys = "local_token = \"for-the-local-side\"";

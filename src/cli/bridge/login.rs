@@ -1,5 +1,5 @@
 //! `bridge login`: asks for the remote proxy (or takes it from flags), tries it, writes it down, and
-//! with `--openclaw` tells `OpenClaw` of the bridge.
+//! with `--openclaw` tells OpenClaw of the bridge.
 
 use std::{
     fs,
@@ -47,14 +47,14 @@ pub struct LoginArgs {
     /// Write it down although the remote proxy does not answer
     #[arg(long)]
     pub no_check: bool,
-    /// Tell `OpenClaw` of the bridge too, and take over what its plugin
+    /// Tell OpenClaw of the bridge too, and take over what its plugin
     /// proxy-bridge was told
     #[arg(long)]
     pub openclaw: bool,
-    /// `OpenClaw`'s configuration [default: ~/.openclaw/openclaw.json]
+    /// OpenClaw's configuration [default: ~/.openclaw/openclaw.json]
     #[arg(long, value_name = "FILE", requires = "openclaw")]
     pub openclaw_config: Option<PathBuf>,
-    /// Make a model of the bridge the one that `OpenClaw`'s agents use
+    /// Make a model of the bridge the one that OpenClaw's agents use
     #[arg(
         long,
         value_name = "ID",
@@ -64,7 +64,7 @@ pub struct LoginArgs {
         default_missing_value = ""
     )]
     pub default_model: Option<String>,
-    /// Leave `OpenClaw`'s plugin proxy-bridge on, which may hold the same port
+    /// Leave OpenClaw's plugin proxy-bridge on, which may hold the same port
     #[arg(long, requires = "openclaw")]
     pub keep_plugin: bool,
     /// Ask nothing; yes to all changes
@@ -318,7 +318,7 @@ fn line(part: &Part) -> String {
     format!("{word:<8} {}", part.text)
 }
 
-/// Shows what changes in `OpenClaw`'s file and changes it; whether it is as it should be.
+/// Shows what changes in OpenClaw's file and changes it; whether it is as it should be.
 fn tell_openclaw(
     openclaw: &mut OpenClaw,
     args: &LoginArgs,

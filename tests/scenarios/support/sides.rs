@@ -60,6 +60,13 @@ impl Side {
         Self::start(command, &variables, keys).await
     }
 
+    /// The remote side without a token, for this machine alone.
+    pub async fn open_proxy(api: &str) -> Self {
+        let mut command = postroom();
+        command.args(["upstream-proxy", "--host", "localhost", "--port", "0"]);
+        Self::start(command, &[("OPENAI_BASE_URL", api)], "").await
+    }
+
     async fn start(mut command: Command, variables: &[(&str, &str)], toml: &str) -> Self {
         let home = tempfile::tempdir().unwrap();
         std::fs::write(home.path().join("postroom.toml"), toml).unwrap();
