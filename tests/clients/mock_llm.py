@@ -11,6 +11,7 @@ Speaks, whole and streamed, below any path prefix:
 Marks in the last user message say what to do:
   [[say: words]]      answer with these words
   [[run: command]]    first call the client's shell tool with this command; several run one after the other
+  [[run-told: word]]  the same with the shell block (```sh) of the prompt that holds this word, as it stands there
   [[slow: seconds]]   stream the answer word by word over so many seconds
   [[hold: name]]      answer only after POST /_release/name
   [[hang]]            never answer
@@ -330,8 +331,15 @@ def shell_call(tools: dict[str, dict], command: str) -> tuple[str, dict]:
     return name, arguments
 
 
+def told_commands(prompt: str) -> list[str]:
+    """The shell blocks of a prompt that hold the word of its mark."""
+    word = mark("run-told", prompt)
+    blocks = re.findall(r"^```sh\n(.*?)^```$", prompt, re.DOTALL | re.MULTILINE) if word is not None else []
+    return [block for block in blocks if word in block]
+
+
 def reply_to(ask: Ask) -> Reply:
-    commands = re.findall(r"\[\[run:\s*(.*?)\]\]", ask.last, re.DOTALL)
+    commands = re.findall(r"\[\[run:\s*(.*?)\]\]", ask.last, re.DOTALL) + told_commands(ask.last)
     if len(ask.results) < len(commands):
         try:
             return Reply(call=shell_call(ask.tools, commands[len(ask.results)]))

@@ -17,9 +17,11 @@ pub(super) fn schedule(parts: &CourierParts, to: &Party) -> Arc<[Duration]> {
 /// What this recipient is sent by.
 pub(super) fn terms(parts: &CourierParts, to: &Party) -> Terms {
     let peer = to.peer().and_then(|name| parts.peers.find(name));
+    let schedule = schedule(parts, to);
     Terms {
         concurrency: peer.map_or(CONCURRENCY, |peer| peer.concurrency.max(1)),
-        span: longest_span(&schedule(parts, to)),
+        span: longest_span(&schedule),
+        longest_pause: schedule.iter().max().copied().unwrap_or_default(),
     }
 }
 

@@ -85,15 +85,18 @@ impl OutputReader for Reader {
     }
 
     fn finish(self: Box<Self>, end: &ProcessEnd<'_>) -> Verdict {
-        let is_answer = end.exit_code == Some(0) && !self.answer.trim().is_empty();
-        let result = if is_answer {
-            Ok(self.answer.into())
+        let result = if end.exit_code == Some(0) {
+            // Its exit code is all that it can tell of its end. Whether silence is an answer is for
+            // whoever asked: to a message it is.
+            let is_silent = self.answer.trim().is_empty();
+            Ok(if is_silent {
+                "".into()
+            } else {
+                self.answer.into()
+            })
         } else {
             let mut outcome = Outcome::new("command", &[]);
-            if end.exit_code != Some(0) {
-                // Its exit code is all that it can tell of its end.
-                outcome.fail("");
-            }
+            outcome.fail("");
             outcome.result(end)
         };
         Verdict {

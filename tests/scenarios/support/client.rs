@@ -113,6 +113,18 @@ pub async fn send(
     body: String,
     headers: &[(&str, &str)],
 ) -> Answer {
+    let answer = try_send(url, method, path, body, headers).await;
+    answer.unwrap_or_else(|why| panic!("{method} {path}: {why}"))
+}
+
+/// The same to a service that may go away: why there is no whole answer.
+pub async fn try_send(
+    url: &str,
+    method: &str,
+    path: &str,
+    body: String,
+    headers: &[(&str, &str)],
+) -> Result<Answer, String> {
     let client = awc::Client::builder()
         .timeout(Duration::from_mins(2))
         .disable_redirects()
@@ -122,9 +134,11 @@ pub async fn send(
     for (name, value) in headers {
         request = request.insert_header((*name, *value));
     }
-    let mut response = request.send_body(body).await.unwrap();
-    let text = response.body().limit(64 << 20).await.unwrap();
-    Answer {
+    let sent = request.send_body(body).await;
+    let mut response = sent.map_err(|error| error.to_string())?;
+    let text = response.body().limit(64 << 20).await;
+    let text = text.map_err(|error| error.to_string())?;
+    Ok(Answer {
         status: response.status().as_u16(),
         headers: response
             .headers()
@@ -132,5 +146,5 @@ pub async fn send(
             .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
             .collect(),
         text: String::from_utf8(text.to_vec()).unwrap(),
-    }
+    })
 }

@@ -34,6 +34,11 @@ impl Client {
         Self::new(&installed("predecessor/bin/python")?, program)
     }
 
+    /// A Python program that needs the package of Standard Webhooks.
+    pub(crate) fn with_webhooks(program: &'static str) -> Result<Self, ClientFailure> {
+        Self::new(&installed("webhooks/bin/python")?, program)
+    }
+
     /// A JavaScript program.
     pub(crate) fn with_node(program: &'static str) -> Result<Self, ClientFailure> {
         Self::new(&installed("node/node_modules/.bin/node")?, program)

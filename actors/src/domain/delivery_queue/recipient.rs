@@ -97,7 +97,10 @@ impl Recipient {
             paced: Heads::new(),
             deadlines: Heads::new(),
             expiries: Heads::new(),
-            circuit: Circuit::new(circuits),
+            circuit: Circuit::new(CircuitSettings {
+                open_for: circuits.open_for.min(terms.longest_pause),
+                ..circuits
+            }),
             failing_since: None,
             failed_at: DateTime::<Utc>::MIN_UTC,
             trying: 0,

@@ -13,6 +13,8 @@ pub struct Terms {
     pub concurrency: usize,
     /// How long the whole schedule takes at most.
     pub span: Duration,
+    /// The longest pause of the schedule: its circuit is open no longer than that.
+    pub longest_pause: Duration,
 }
 
 /// What is to be done next. The end of each is to be told.

@@ -22,6 +22,7 @@ fn peer(name: &str) -> Party {
 const TERMS: Terms = Terms {
     concurrency: 4,
     span: Duration::from_hours(30),
+    longest_pause: Duration::from_hours(10),
 };
 
 fn id(number: i64) -> MessageId {
@@ -185,6 +186,24 @@ fn after_five_failures_one_probe_at_a_time_and_all_go_when_it_goes_well() {
     tried.sort_unstable();
     assert_eq!(tried.len(), 19);
     assert!(queue.is_empty());
+}
+
+#[test]
+fn a_recipient_is_left_alone_no_longer_than_its_schedule_pauses() {
+    let mut queue = open_queue();
+    let terms = Terms {
+        longest_pause: Duration::from_secs(2),
+        ..TERMS
+    };
+    for number in 1..=6 {
+        let delivery = delivery(number, "bob", &number.to_string());
+        queue.push(delivery, terms, at(0));
+    }
+    while let Some(step) = queue.next(at(0)) {
+        queue.ended(id(number(&step)), ill(at(10_000)), at(0));
+    }
+    assert_eq!(queue.wake_at(), Some(at(2)));
+    assert_eq!(begun(&mut queue, at(2)), [6]);
 }
 
 #[test]
@@ -620,6 +639,7 @@ impl Model {
 const TWO_AT_ONCE: Terms = Terms {
     concurrency: 2,
     span: Duration::from_hours(30),
+    longest_pause: Duration::from_hours(10),
 };
 
 proptest! {

@@ -13,7 +13,12 @@ fn exit_code_zero_alone_is_no_answer_and_any_other_end_is_a_failure() {
     for known in DIALECTS {
         let (_, verdict) = read(known.name(), &[], &exited(0));
         let expected = format!("`{}` ended well, but without an answer", known.name());
-        assert_eq!(failure(&verdict), (NoAnswer, expected.as_str()));
+        if known.name() == "command" {
+            // It has no other word of success.
+            assert_eq!(verdict.result.as_deref(), Ok(""));
+        } else {
+            assert_eq!(failure(&verdict), (NoAnswer, expected.as_str()));
+        }
 
         let (_, verdict) = read(known.name(), &[], &exited(9));
         let (code, message) = failure(&verdict);

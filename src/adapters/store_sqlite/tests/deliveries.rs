@@ -411,7 +411,7 @@ fn messages_that_were_never_acknowledged_are_undone_with_all_that_is_theirs() {
     let _guard = alone();
     let path = folder.path().join("store/postroom.db");
     let database = || rusqlite::Connection::open(&path).unwrap();
-    let sent_in_turn = |number| postroom_actors::domain::agent_message::Envelope {
+    let sent_in_turn = |number| Envelope {
         turn: Some(turn_id(2)),
         ..outgoing(number)
     };
