@@ -75,7 +75,7 @@ fn serve_as_child(child: &ChildCommand) -> Result<ExitCode> {
         } => {
             limit_server::serve(*port, folder, !journal_only)?;
         }
-        ChildCommand::MockBackend { port, streams } => mock_backend::serve(*port, *streams)?,
+        ChildCommand::MockBackend { port, script } => mock_backend::serve(*port, *script)?,
     }
     Ok(ExitCode::SUCCESS)
 }

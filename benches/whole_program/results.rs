@@ -28,6 +28,8 @@ pub(crate) enum Metric {
     FirstByteMs,
     /// 99th percentile of the time from backend to client, event by event. Unit: ms.
     EventDelayP99Ms,
+    /// Longest time between two events of one stream, as they arrived. Unit: ms.
+    LongestGapMs,
     /// From the request to the first instruction of the turn's program, median. Unit: ms.
     ToStartMs,
     /// From the last output of the turn's program to the answer, median. Unit: ms.
@@ -49,7 +51,8 @@ impl Metric {
 /// Which cell of the tables a measurement belongs to.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize)]
 pub(crate) struct Place {
-    /// `start`, `accept`, `sustained`, `batches`, `relay`, `stream` or `turn`.
+    /// `start`, `accept`, `sustained`, `batches`, `relay`, `stream`, `turn`, `bridge`,
+    /// `events` or `streams`.
     pub(crate) part: &'static str,
     /// What was measured, as tables name it.
     pub(crate) subject: &'static str,

@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::bodies::KEY;
 use crate::http1::{Wire, loopback};
 use crate::load::{Source, exchange};
+use crate::options::Script;
 use crate::tools::Tools;
 use crate::turns::{AGENT, PROGRAM, TURNS_AT_ONCE};
 
@@ -34,6 +35,8 @@ pub(crate) enum Subject {
     LimitJournal,
     /// A plain reverse proxy (relay only).
     Nginx,
+    /// The bridge of Postroom (passing only).
+    Bridge,
     /// No server between: the backend itself (relay only).
     Direct,
 }
@@ -44,7 +47,7 @@ impl Subject {
         match self {
             Self::Predecessor(1) => "predecessor, 1 worker",
             Self::Predecessor(_) => "predecessor, 2 workers",
-            Self::Postroom => "Postroom",
+            Self::Postroom | Self::Bridge => "Postroom",
             Self::Limit => "limit (journal + file)",
             Self::LimitJournal => "limit (journal only)",
             Self::Nginx => "nginx",
@@ -105,6 +108,7 @@ impl Server {
             Subject::Postroom => mailbox(tools.postroom.as_deref(), port, folder, setup.backend)?,
             Subject::Limit => limit(tools, port, folder, false),
             Subject::LimitJournal => limit(tools, port, folder, true),
+            Subject::Bridge => bridge(tools, port, folder, setup.backend)?,
             Subject::Nginx => nginx(tools, port, folder, setup.backend)?,
             Subject::Direct => bail!("nothing stands between client and backend"),
         };
@@ -128,12 +132,13 @@ impl Server {
     ///
     /// # Errors
     /// It does not listen within 30 s.
-    pub(crate) async fn mock_backend(tools: &Tools, streams: bool) -> Result<Self> {
+    pub(crate) async fn mock_backend(tools: &Tools, script: Script) -> Result<Self> {
         let port = free_port()?;
         let mut command = program(&tools.own);
         command.args(["mock-backend", &port.to_string()]);
         command
-            .args(streams.then_some("--streams"))
+            .args(["--events", &script.events.to_string()])
+            .args(["--gap-ms", &script.gap_ms.to_string()])
             .stdin(Stdio::piped());
         let started = Instant::now();
         let child = command
@@ -290,6 +295,17 @@ fn limit(tools: &Tools, port: u16, folder: &Path, journal_only: bool) -> Command
         .args(journal_only.then_some("--journal-only"))
         .stdin(Stdio::piped());
     command
+}
+
+fn bridge(tools: &Tools, port: u16, folder: &Path, backend: Option<u16>) -> Result<Command> {
+    let backend = backend.context("a bridge passes on to a backend")?;
+    let mut command = program(tools.postroom.as_deref().context("Postroom is not built")?);
+    command
+        .env("HOME", folder)
+        .env("PROXY_BRIDGE_URL", format!("http://127.0.0.1:{backend}"))
+        .env("PROXY_BRIDGE_TOKEN", BACKEND_KEY)
+        .args(["bridge", "run", "--port", &port.to_string()]);
+    Ok(command)
 }
 
 fn nginx(tools: &Tools, port: u16, folder: &Path, backend: Option<u16>) -> Result<Command> {
