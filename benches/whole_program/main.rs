@@ -7,6 +7,7 @@ mod http1;
 mod inbox;
 mod limit_server;
 mod load;
+mod messages;
 mod mock_backend;
 mod options;
 mod parts;

@@ -119,6 +119,8 @@ pub(crate) enum Part {
     Turns,
     /// The bridge to a remote proxy.
     Bridge,
+    /// Messages between agents.
+    Messages,
 }
 
 /// Which round stands for a cell.

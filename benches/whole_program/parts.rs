@@ -83,6 +83,9 @@ impl Run<'_> {
         if self.options.runs(Part::Bridge) {
             self.bridge().await?;
         }
+        if self.options.runs(Part::Messages) {
+            self.messages().await?;
+        }
         if self.options.runs(Part::Turns) {
             self.turns().await;
         }

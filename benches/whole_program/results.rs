@@ -52,11 +52,11 @@ impl Metric {
 #[derive(Clone, Copy, PartialEq, Eq, Serialize)]
 pub(crate) struct Place {
     /// `start`, `accept`, `sustained`, `batches`, `relay`, `stream`, `turn`, `bridge`,
-    /// `events` or `streams`.
+    /// `events`, `streams` or `messages`.
     pub(crate) part: &'static str,
     /// What was measured, as tables name it.
     pub(crate) subject: &'static str,
-    /// `small`, `big`, `stream`, `tiny` or `held`.
+    /// `small`, `big`, `stream`, `tiny`, `held`, `in` or `out`.
     pub(crate) body: &'static str,
     /// Clients at once.
     pub(crate) clients: u32,

@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::bodies::KEY;
 use crate::http1::{Wire, loopback};
 use crate::load::{Source, exchange};
+use crate::messages::PEER;
 use crate::options::Script;
 use crate::tools::Tools;
 use crate::turns::{AGENT, PROGRAM, TURNS_AT_ONCE};
@@ -70,6 +71,8 @@ pub(crate) struct Setup {
     pub(crate) batches: bool,
     /// Postroom only: an agent whose turns run this benchmark.
     pub(crate) turns: bool,
+    /// Postroom only: an agent that is at one message all the time, and the port of a peer.
+    pub(crate) peer: Option<u16>,
 }
 
 /// A process group that ends with this value.
@@ -104,6 +107,9 @@ impl Server {
             }
             Subject::Postroom if tools.postroom.is_none() => limit(tools, port, folder, false),
             Subject::Postroom if setup.turns => postroom_turns(tools, port, folder)?,
+            Subject::Postroom if setup.peer.is_some() => {
+                postroom_messages(tools, port, folder, setup.peer)?
+            }
             Subject::Postroom if setup.batches => postroom_toml(tools, port, folder)?,
             Subject::Postroom => mailbox(tools.postroom.as_deref(), port, folder, setup.backend)?,
             Subject::Limit => limit(tools, port, folder, false),
@@ -265,6 +271,23 @@ fn postroom_turns(tools: &Tools, port: u16, folder: &Path) -> Result<Command> {
     let parts = format!(
         "[agents]\nmax_turns = {TURNS_AT_ONCE}\n[agents.{AGENT}]\ncli = '\"{own}\" {PROGRAM}'\n\
          dialect = \"command\"\nconcurrency = {TURNS_AT_ONCE}\n"
+    );
+    let mut command = configured(tools, port, folder, &parts)?;
+    command.arg("--base-dir").arg(folder);
+    Ok(command)
+}
+
+fn postroom_messages(
+    tools: &Tools,
+    port: u16,
+    folder: &Path,
+    peer: Option<u16>,
+) -> Result<Command> {
+    let peer = peer.context("messages go to a peer")?;
+    let parts = format!(
+        "[agents.{AGENT}]\ncli = \"sleep 600\"\ndialect = \"command\"\nturn_timeout = \"1h\"\n\
+         queue = 1000000\n[peers.{PEER}]\nurl = \"http://127.0.0.1:{peer}\"\n\
+         allow_private = true\nconcurrency = 16\n[courier]\nmost_waiting = 1000000\n"
     );
     let mut command = configured(tools, port, folder, &parts)?;
     command.arg("--base-dir").arg(folder);
