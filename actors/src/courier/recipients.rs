@@ -3,10 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use super::CourierParts;
-use crate::domain::{after_attempt::longest_span, delivery_queue::Terms, party::Party};
-
-/// Tries at once for agents of ours and for addresses that messages brought along.
-const CONCURRENCY: usize = 4;
+use crate::domain::{
+    after_attempt::longest_span, delivery_queue::Terms, party::Party, peer::DEFAULT_CONCURRENCY,
+};
 
 /// The pauses before each try to this recipient.
 pub(super) fn schedule(parts: &CourierParts, to: &Party) -> Arc<[Duration]> {
@@ -19,7 +18,7 @@ pub(super) fn terms(parts: &CourierParts, to: &Party) -> Terms {
     let peer = to.peer().and_then(|name| parts.peers.find(name));
     let schedule = schedule(parts, to);
     Terms {
-        concurrency: peer.map_or(CONCURRENCY, |peer| peer.concurrency.max(1)),
+        concurrency: peer.map_or(DEFAULT_CONCURRENCY, |peer| peer.concurrency.max(1)),
         span: longest_span(&schedule),
         longest_pause: schedule.iter().max().copied().unwrap_or_default(),
     }

@@ -9,7 +9,7 @@ use super::*;
 use crate::{
     delivery::Mailbox,
     domain::{
-        agent_message::{Envelope, IdempotencyKey, Priority},
+        agent_message::{Envelope, IdempotencyKey},
         ids::{AgentId, MessageId},
         party::{Party, PeerName},
         peer::{DEFAULT_SCHEDULE, PeerProfile},
@@ -46,16 +46,7 @@ async fn virtual_ms(ms: u64) {
 }
 
 fn profile(name: &str) -> PeerProfile {
-    PeerProfile {
-        name: PeerName::parse(name).unwrap(),
-        types: Vec::new(),
-        answer_types: Vec::new(),
-        to: None,
-        is_reachable: true,
-        schedule: DEFAULT_SCHEDULE.into(),
-        concurrency: 4,
-        prompt_secret: None,
-    }
+    PeerProfile::new(PeerName::parse(name).unwrap())
 }
 
 impl Desk {
@@ -186,21 +177,7 @@ fn body(number: u128) -> Bytes {
 
 /// A message of an operator, which says its own number.
 fn message(desk: &Desk, number: u128, to: Party, conversation: &str) -> OutgoingMessage {
-    let envelope = Envelope {
-        sender: Party::Key("ops".into()),
-        recipient: to,
-        kind: "STATUS".into(),
-        sender_id: None,
-        remote_agent: None,
-        context_id: None,
-        in_reply_to: None,
-        answers: None,
-        turn: None,
-        reply_to: None,
-        hops: 0,
-        priority: Priority::NORMAL,
-        expires_at: None,
-    };
+    let envelope = Envelope::new(Party::Key("ops".into()), to, "STATUS");
     let mut said = [0; 32];
     said[..16].copy_from_slice(&number.to_be_bytes());
     OutgoingMessage {

@@ -90,6 +90,25 @@ pub struct Envelope {
 }
 
 impl Envelope {
+    /// Of a message that begins a conversation, and says nothing but who, to whom and what.
+    pub fn new(sender: Party, recipient: Party, kind: &str) -> Self {
+        Self {
+            sender,
+            recipient,
+            kind: kind.into(),
+            sender_id: None,
+            remote_agent: None,
+            context_id: None,
+            in_reply_to: None,
+            answers: None,
+            turn: None,
+            reply_to: None,
+            hops: 0,
+            priority: Priority::NORMAL,
+            expires_at: None,
+        }
+    }
+
     /// Whether it is of no use any more.
     pub fn is_expired(&self, now: DateTime<Utc>) -> bool {
         self.expires_at.is_some_and(|expires_at| expires_at <= now)

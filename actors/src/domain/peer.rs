@@ -16,6 +16,9 @@ pub const DEFAULT_SCHEDULE: [Duration; 8] = [
     Duration::from_hours(10),
 ];
 
+/// Deliveries on their way to one peer at once.
+pub const DEFAULT_CONCURRENCY: usize = 4;
+
 /// One peer of the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PeerProfile {
@@ -39,6 +42,20 @@ pub struct PeerProfile {
 }
 
 impl PeerProfile {
+    /// A peer of which nothing is configured but that it can be reached.
+    pub fn new(name: PeerName) -> Self {
+        Self {
+            name,
+            types: Vec::new(),
+            answer_types: Vec::new(),
+            to: None,
+            is_reachable: true,
+            schedule: DEFAULT_SCHEDULE.into(),
+            concurrency: DEFAULT_CONCURRENCY,
+            prompt_secret: None,
+        }
+    }
+
     /// Whether it takes messages of this type.
     pub fn takes(&self, kind: &str) -> bool {
         self.types.is_empty() || self.types.iter().any(|known| known == kind)

@@ -19,7 +19,7 @@ use super::{
     changes::{Ledger, Own, is_taken, least_id_at, rows_changed},
     delivery_rows::{HISTORY_KEPT, delivery_state, delivery_state_text},
     envelopes, idempotency,
-    rows::{message_id, millis},
+    rows::{millis, numbered},
     task_rows::optional_json,
     tasks,
 };
@@ -257,17 +257,14 @@ fn drop_dead_letter(connection: &Connection, id: MessageId) -> Result<bool> {
 /// Removes old deliveries that have ended, also those that nobody came to collect; answers how many.
 /// Dead letters stay until somebody retries or drops them.
 pub(super) fn prune(connection: &Connection, before: DateTime<Utc>, limit: i64) -> Result<i64> {
-    let old: Vec<(i64, MessageId)> = connection
-        .prepare_cached(
-            "SELECT seq, id FROM delivery
-             WHERE id < ?1 AND state NOT IN ('waiting', 'dead')
-               AND received_ms < ?2 AND coalesce(ended_ms, received_ms) < ?2
-             ORDER BY id LIMIT ?3",
-        )?
-        .query_map(params![least_id_at(before), millis(before), limit], |row| {
-            Ok((row.get(0)?, message_id(row, 1)?))
-        })?
-        .collect::<Result<_>>()?;
+    let old = numbered(
+        connection,
+        "SELECT seq, id FROM delivery
+         WHERE id < ?1 AND state NOT IN ('waiting', 'dead')
+           AND received_ms < ?2 AND coalesce(ended_ms, received_ms) < ?2
+         ORDER BY id LIMIT ?3",
+        params![least_id_at(before), millis(before), limit],
+    )?;
     for (seq, id) in &old {
         remove(connection, *seq)?;
         envelopes::remove_unused(connection, *id)?;
@@ -293,13 +290,10 @@ fn remove(connection: &Connection, seq: i64) -> Result<()> {
 /// again may count twice; one that was delivered, cancelled or dropped is found to be so; a dead
 /// letter that was revived is delivered after the next start.
 pub(super) fn undo_unacknowledged(connection: &Connection, first: i64) -> Result<()> {
-    let undone: Vec<(i64, MessageId)> = connection
-        .prepare("SELECT seq, id FROM delivery WHERE seq >= ?1")?
-        .query_map(params![first], |row| Ok((row.get(0)?, message_id(row, 1)?)))?
-        .collect::<Result<_>>()?;
-    for (seq, id) in &undone {
-        remove(connection, *seq)?;
-        envelopes::take_back(connection, *id)?;
+    let query = "SELECT seq, id FROM delivery WHERE seq >= ?1";
+    for (seq, id) in numbered(connection, query, params![first])? {
+        remove(connection, seq)?;
+        envelopes::take_back(connection, id)?;
     }
     Ok(())
 }

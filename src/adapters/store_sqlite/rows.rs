@@ -8,7 +8,7 @@ use postroom_actors::domain::{
     envelope::{InboxForm, PendingItem, RecordedReply, RelayOutcome, Sequence, StoredMessage},
     ids::{ContextId, MessageId},
 };
-use rusqlite::{Error, Result, Row, types::Type};
+use rusqlite::{Connection, Error, Params, Result, Row, types::Type};
 use uuid::Uuid;
 
 /// Times are kept to the millisecond.
@@ -113,4 +113,16 @@ pub(super) fn recorded_reply(row: &Row<'_>, message: MessageId) -> Result<Record
         outcome: outcome(row, 3)?,
         ended_at: time(row, 4)?,
     })
+}
+
+/// Rows of a number and the id of a message.
+pub(super) fn numbered(
+    connection: &Connection,
+    query: &str,
+    values: impl Params,
+) -> Result<Vec<(i64, MessageId)>> {
+    connection
+        .prepare_cached(query)?
+        .query_map(values, |row| Ok((row.get(0)?, message_id(row, 1)?)))?
+        .collect()
 }

@@ -19,7 +19,7 @@ use rusqlite::{Connection, Result, params};
 use super::{
     changes::{Ledger, Own, Told, is_taken, least_id_at, rows_changed},
     envelopes, idempotency,
-    rows::{message_id, millis},
+    rows::{millis, numbered},
     task_rows::{optional_json, origin_text, task_state_text},
     turns,
 };
@@ -270,15 +270,14 @@ pub(super) fn drop_dead_letter(connection: &Connection, task: MessageId) -> Resu
 /// Removes old tasks that have ended; answers how many. Their ids find them, as with messages.
 /// Dead letters stay until somebody retries or drops them.
 pub(super) fn prune(connection: &Connection, before: DateTime<Utc>, limit: i64) -> Result<i64> {
-    let old: Vec<(i64, MessageId)> = connection
-        .prepare_cached(&format!(
+    let old = numbered(
+        connection,
+        &format!(
             "SELECT seq, id FROM task WHERE id < ?1 AND ended_ms < ?2 AND NOT ({IS_DEAD_LETTER})
              ORDER BY id LIMIT ?3"
-        ))?
-        .query_map(params![least_id_at(before), millis(before), limit], |row| {
-            Ok((row.get(0)?, message_id(row, 1)?))
-        })?
-        .collect::<Result<_>>()?;
+        ),
+        params![least_id_at(before), millis(before), limit],
+    )?;
     for (seq, id) in &old {
         remove(connection, *seq)?;
         envelopes::remove_unused(connection, *id)?;
@@ -304,13 +303,10 @@ fn remove(connection: &Connection, seq: i64) -> Result<()> {
 /// done: an outcome, like the end of a turn, is taken once. A dead letter that such a commit revived
 /// is worked on after the next start.
 pub(super) fn undo_unacknowledged(connection: &Connection, first: i64) -> Result<()> {
-    let undone: Vec<(i64, MessageId)> = connection
-        .prepare("SELECT seq, id FROM task WHERE seq >= ?1")?
-        .query_map(params![first], |row| Ok((row.get(0)?, message_id(row, 1)?)))?
-        .collect::<Result<_>>()?;
-    for (seq, id) in &undone {
-        remove(connection, *seq)?;
-        envelopes::take_back(connection, *id)?;
+    let query = "SELECT seq, id FROM task WHERE seq >= ?1";
+    for (seq, id) in numbered(connection, query, params![first])? {
+        remove(connection, seq)?;
+        envelopes::take_back(connection, id)?;
     }
     Ok(())
 }

@@ -158,6 +158,12 @@ impl From<SendError> for ApiError {
     }
 }
 
+impl From<UrlProblem> for ApiError {
+    fn from(problem: UrlProblem) -> Self {
+        Self::reply_to_not_allowed(problem)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -213,11 +219,5 @@ mod tests {
             let waits = waits.headers().get(header::RETRY_AFTER);
             assert_eq!(waits.is_some(), status != 409, "{error}");
         }
-    }
-}
-
-impl From<UrlProblem> for ApiError {
-    fn from(problem: UrlProblem) -> Self {
-        Self::reply_to_not_allowed(problem)
     }
 }

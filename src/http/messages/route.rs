@@ -117,7 +117,7 @@ pub(super) fn check(
 
 #[cfg(test)]
 pub(super) mod tests {
-    use postroom_actors::domain::peer::{DEFAULT_SCHEDULE, PeerProfile};
+    use postroom_actors::domain::peer::PeerProfile;
 
     use super::*;
     use crate::http::messages::view::tests::envelope;
@@ -131,16 +131,7 @@ pub(super) mod tests {
     }
 
     pub(in crate::http::messages) fn peer(name: &str) -> PeerProfile {
-        PeerProfile {
-            name: PeerName::parse(name).unwrap(),
-            types: Vec::new(),
-            answer_types: Vec::new(),
-            to: None,
-            is_reachable: true,
-            schedule: DEFAULT_SCHEDULE.into(),
-            concurrency: 1,
-            prompt_secret: None,
-        }
+        PeerProfile::new(PeerName::parse(name).unwrap())
     }
 
     fn peers() -> Peers {

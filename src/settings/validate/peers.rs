@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use postroom_actors::domain::{party::PeerName, peer::DEFAULT_SCHEDULE};
+use postroom_actors::domain::{
+    party::PeerName,
+    peer::{DEFAULT_CONCURRENCY, DEFAULT_SCHEDULE},
+};
 
 use super::Checker;
 use crate::{
@@ -20,7 +23,6 @@ use crate::{
     webhook_signature::SigningKey,
 };
 
-const CONCURRENCY: usize = 4;
 const TIMEOUT: Duration = Duration::from_secs(15);
 const MOST_WAITING: usize = 100_000;
 
@@ -115,7 +117,7 @@ impl Checker<'_> {
             schedule: schedule(raw.schedule.as_deref())
                 .unwrap_or_else(|| Arc::clone(&courier.schedule)),
             allow_private,
-            concurrency: raw.concurrency.map_or(CONCURRENCY, usize::from),
+            concurrency: raw.concurrency.map_or(DEFAULT_CONCURRENCY, usize::from),
             timeout: timeout.unwrap_or(TIMEOUT),
         };
         self.check_secrets(table, raw);

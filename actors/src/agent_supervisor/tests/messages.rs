@@ -14,21 +14,7 @@ fn bob() -> Party {
 }
 
 fn envelope() -> Envelope {
-    Envelope {
-        sender: bob(),
-        recipient: Party::Agent(alice()),
-        kind: "TASK".into(),
-        sender_id: None,
-        remote_agent: None,
-        context_id: None,
-        in_reply_to: None,
-        answers: None,
-        turn: None,
-        reply_to: None,
-        hops: 0,
-        priority: Priority::NORMAL,
-        expires_at: None,
-    }
+    Envelope::new(bob(), Party::Agent(alice()), "TASK")
 }
 
 fn with(number: u128, session: &str, envelope: Envelope) -> NewTask {

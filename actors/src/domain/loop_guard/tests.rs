@@ -1,7 +1,7 @@
 use chrono::TimeZone;
 
 use super::*;
-use crate::domain::{agent_message::Priority, ids::AgentId, party::PeerName};
+use crate::domain::{ids::AgentId, party::PeerName};
 
 const LIMITS: GuardSettings = GuardSettings {
     hops: 8,
@@ -18,21 +18,11 @@ fn agent(name: &str) -> Party {
 }
 
 fn envelope(sender: Party) -> Envelope {
-    Envelope {
+    Envelope::new(
         sender,
-        recipient: Party::Peer(PeerName::parse("bob").unwrap()),
-        kind: "STATUS".into(),
-        sender_id: None,
-        remote_agent: None,
-        context_id: None,
-        in_reply_to: None,
-        answers: None,
-        turn: None,
-        reply_to: None,
-        hops: 0,
-        priority: Priority::NORMAL,
-        expires_at: None,
-    }
+        Party::Peer(PeerName::parse("bob").unwrap()),
+        "STATUS",
+    )
 }
 
 /// A guard and what it is asked.

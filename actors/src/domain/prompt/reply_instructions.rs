@@ -81,45 +81,28 @@ fn command(facts: &ReplyFacts<'_>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use uuid::Uuid;
 
     use super::*;
     use crate::domain::{
-        agent_message::Priority,
         ids::{AgentId, ContextId},
         party::{Party, PeerName},
     };
 
     fn envelope() -> Envelope {
+        let sender = Party::Peer(PeerName::parse("bob").unwrap());
+        let recipient = Party::Agent(AgentId::parse("alice").unwrap());
         Envelope {
-            sender: Party::Peer(PeerName::parse("bob").unwrap()),
-            recipient: Party::Agent(AgentId::parse("alice").unwrap()),
-            kind: "TASK".into(),
-            sender_id: None,
-            remote_agent: None,
             context_id: Some(ContextId::new("order-7 {{secret}}")),
-            in_reply_to: None,
-            answers: None,
-            turn: None,
-            reply_to: None,
-            hops: 0,
-            priority: Priority::NORMAL,
-            expires_at: None,
+            ..Envelope::new(sender, recipient, "TASK")
         }
     }
 
     fn bob(answer_types: &[&str], prompt_secret: Option<&str>) -> PeerProfile {
         PeerProfile {
-            name: PeerName::parse("bob").unwrap(),
-            types: Vec::new(),
             answer_types: answer_types.iter().map(ToString::to_string).collect(),
-            to: None,
-            is_reachable: true,
-            schedule: Arc::new([]),
-            concurrency: 4,
             prompt_secret: prompt_secret.map(Into::into),
+            ..PeerProfile::new(PeerName::parse("bob").unwrap())
         }
     }
 

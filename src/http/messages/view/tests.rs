@@ -24,21 +24,11 @@ fn at(minute: i64) -> DateTime<Utc> {
 
 /// Of a message that peer `bob` has sent to agent `manager`.
 pub(in crate::http) fn envelope() -> Envelope {
-    Envelope {
-        sender: Party::parse("peer:bob").unwrap(),
-        recipient: Party::parse("agent:manager").unwrap(),
-        kind: "TASK".into(),
-        sender_id: None,
-        remote_agent: None,
-        context_id: None,
-        in_reply_to: None,
-        answers: None,
-        turn: None,
-        reply_to: None,
-        hops: 0,
-        priority: Priority::NORMAL,
-        expires_at: None,
-    }
+    Envelope::new(
+        Party::parse("peer:bob").unwrap(),
+        Party::parse("agent:manager").unwrap(),
+        "TASK",
+    )
 }
 
 /// What agent `manager` works on, brought by a key of this name.
