@@ -25,7 +25,7 @@ pub(super) use self::answer::{Acknowledgement, acknowledgement};
 use super::{
     AppState, SharedState, agent_chat, auth, body,
     error::ApiError,
-    incoming::{Incoming, routed_agent},
+    incoming::{Incoming, asked_agent},
 };
 use crate::{
     forwarding::{RelayAnswer, RelayJob},
@@ -98,7 +98,7 @@ async fn answer(
     match incoming.route(&shared.agents.routing()) {
         Err(unknown) => ("mailbox", Err(unknown)),
         Ok(Route::Agent(id)) => {
-            let answer = match routed_agent(shared, &id) {
+            let answer = match asked_agent(shared, &id, incoming.facts.model.as_deref()) {
                 Ok(agent) => agent_chat::answer(shared, &agent, &incoming).await,
                 Err(unknown) => Err(unknown),
             };

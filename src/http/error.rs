@@ -4,6 +4,7 @@
 //! `error.type`, `error.code`, `error.param`).
 
 mod agents;
+mod backend;
 mod messages;
 
 use std::borrow::Cow;
@@ -44,6 +45,7 @@ pub struct ApiError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Agent,
+    Backend,
     Authentication,
     InvalidRequest,
     Internal,
@@ -162,8 +164,8 @@ impl ApiError {
     }
 
     /// 413: the body is over the limit. The rest of the upload is cut.
-    pub fn body_too_large(limit: u64) -> Self {
-        let message = format!("the body is over the limit of {limit} bytes (`limits.body`)");
+    pub fn body_too_large(limit: u64, setting: &str) -> Self {
+        let message = format!("the body is over the limit of {limit} bytes (`{setting}`)");
         let error = Self::new(StatusCode::PAYLOAD_TOO_LARGE, Kind::InvalidRequest, message);
         Self {
             closes: true,
@@ -281,6 +283,7 @@ impl Kind {
     const fn name(self) -> &'static str {
         match self {
             Self::Agent => "agent_error",
+            Self::Backend => "backend_error",
             Self::Authentication => "authentication_error",
             Self::InvalidRequest => "invalid_request_error",
             Self::Internal => "internal_error",

@@ -1,12 +1,13 @@
 //! The OpenAPI document, generated from the handlers.
 
-use actix_web::HttpResponse;
+use actix_web::{HttpResponse, web};
 use utoipa::OpenApi;
 
 use super::{
-    agent_reply, agents, chat_completions, dead_letters, error, health, messages, metrics, models,
-    responses, turns,
+    AppState, agent_reply, agents, chat_completions, dead_letters, embeddings, error, health,
+    messages, metrics, models, responses, turns,
 };
+use crate::settings::EndpointsSettings;
 
 /// What the service offers, as OpenAPI 3.1.
 #[derive(OpenApi)]
@@ -42,10 +43,12 @@ use super::{
         dead_letters::discard,
         models::list,
         models::retrieve,
+        embeddings::create,
         health::health,
         health::live,
         health::ready,
         metrics::show,
+        show,
     ),
     components(schemas(error::ErrorBody, error::ErrorDetail)),
     modifiers(&BearerKey),
@@ -64,7 +67,30 @@ impl utoipa::Modify for BearerKey {
     }
 }
 
-/// The document.
-pub async fn show() -> HttpResponse {
-    HttpResponse::Ok().json(Document::openapi())
+/// The document, without what is switched off.
+#[utoipa::path(get, path = "/openapi.json", responses(
+    (status = 200, body = Object, description = "this document"),
+    (status = 401, body = error::ErrorBody)))]
+pub async fn show(state: web::Data<AppState>) -> HttpResponse {
+    let mut document = Document::openapi();
+    let endpoints = state.shared.endpoints;
+    document
+        .paths
+        .paths
+        .retain(|path, _| is_served(path, endpoints));
+    HttpResponse::Ok().json(document)
+}
+
+fn is_served(path: &str, endpoints: EndpointsSettings) -> bool {
+    let switches = [
+        ("/v1/chat/completions", endpoints.chat_completions),
+        ("/v1/responses", endpoints.responses),
+        ("/v1/models", endpoints.models),
+        ("/v1/embeddings", endpoints.embeddings),
+        ("/message", endpoints.messages),
+        ("/send", endpoints.messages),
+        ("/dead-letters", endpoints.messages),
+    ];
+    let mut switches = switches.iter();
+    switches.all(|(start, is_on)| *is_on || !path.starts_with(start))
 }

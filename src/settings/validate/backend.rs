@@ -185,7 +185,7 @@ fn base_url(written: &str) -> Result<String, String> {
 }
 
 /// Whether a URL leads to our own listener, as far as names tell.
-fn is_ourselves(url: &str, server: &ServerSettings) -> bool {
+pub(super) fn is_ourselves(url: &str, server: &ServerSettings) -> bool {
     let Ok(uri) = url.parse::<Uri>() else {
         return false;
     };
