@@ -47,9 +47,15 @@ struct Message {
 #[utoipa::path(
     post,
     path = "/v1/chat/completions",
-    request_body(content = Object, description = "Any JSON; an OpenAI chat request as a rule"),
+    params(
+        ("x-openclaw-agent-id" = Option<String>, Header, description = "the agent that gets it"),
+        ("x-openclaw-agent" = Option<String>, Header, description = "the same"),
+        ("x-openclaw-session-key" = Option<String>, Header, description = "an agent's session, before all other ways to tell it"),
+        ("x-openclaw-message-channel" = Option<String>, Header, description = "the channel, where nothing better is known")),
+    request_body(content = super::openapi::ChatBody, description = "Any JSON; an OpenAI chat request as a rule"),
     responses(
-        (status = 200, description = "An OpenAI chat completion, or its events with `stream: true`"),
+        (status = 200, description = "An OpenAI chat completion, or its events with `stream: true`",
+            content((Object = "application/json"), (Object = "text/event-stream"))),
         (status = 400, body = super::error::ErrorBody),
         (status = 401, body = super::error::ErrorBody),
         (status = 403, body = super::error::ErrorBody),

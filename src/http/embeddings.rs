@@ -33,7 +33,7 @@ use crate::{forwarding::EmbeddingsJob, settings::Role};
     params(
         ("x-openclaw-agent-id" = Option<String>, Header, description = "the agent whose `embeddings_model` is asked for"),
         ("x-openclaw-agent" = Option<String>, Header, description = "the same")),
-    request_body(content = Object, description = "An OpenAI embeddings request"),
+    request_body = super::openapi::EmbeddingsBody,
     responses(
         (status = 200, body = Object, description = "OpenAI's list of embeddings"),
         (status = 400, body = super::error::ErrorBody),

@@ -73,11 +73,20 @@ pub struct ErrorDetail {
     #[serde(rename = "type")]
     pub kind: &'static str,
     /// A name where there is one (`model_not_found`), else the status code.
-    #[schema(value_type = Object)]
-    pub code: serde_json::Value,
+    pub code: ErrorCode,
     /// The field at fault, where it is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub param: Option<String>,
+}
+
+/// What programs tell errors apart by.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum ErrorCode {
+    /// A name.
+    Name(&'static str),
+    /// The status code.
+    Status(u16),
 }
 
 /// How long a client is asked to wait when there is no room, in seconds.
@@ -247,7 +256,7 @@ impl ApiError {
     pub fn body(&self) -> ErrorBody {
         let code = self
             .code
-            .map_or_else(|| self.status.as_u16().into(), Into::into);
+            .map_or_else(|| ErrorCode::Status(self.status.as_u16()), ErrorCode::Name);
         let error = ErrorDetail {
             message: self.message.clone(),
             kind: self.kind.name(),
