@@ -21,7 +21,10 @@ use postroom_actors::{
 };
 use serde::Serialize;
 use thiserror::Error;
-use utoipa::ToSchema;
+use utoipa::{
+    ToSchema,
+    openapi::{Object, OneOfBuilder, Schema, schema::Type},
+};
 
 pub(super) use self::agents::turn_id;
 
@@ -73,20 +76,18 @@ pub struct ErrorDetail {
     #[serde(rename = "type")]
     pub kind: &'static str,
     /// A name where there is one (`model_not_found`), else the status code.
-    pub code: ErrorCode,
+    #[schema(schema_with = error_code)]
+    pub code: serde_json::Value,
     /// The field at fault, where it is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub param: Option<String>,
 }
 
-/// What programs tell errors apart by.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(untagged)]
-pub enum ErrorCode {
-    /// A name.
-    Name(&'static str),
-    /// The status code.
-    Status(u16),
+/// A name or a number.
+fn error_code() -> Schema {
+    let name = Object::with_type(Type::String);
+    let status = Object::with_type(Type::Integer);
+    Schema::OneOf(OneOfBuilder::new().item(name).item(status).build())
 }
 
 /// How long a client is asked to wait when there is no room, in seconds.
@@ -256,7 +257,7 @@ impl ApiError {
     pub fn body(&self) -> ErrorBody {
         let code = self
             .code
-            .map_or_else(|| ErrorCode::Status(self.status.as_u16()), ErrorCode::Name);
+            .map_or_else(|| self.status.as_u16().into(), Into::into);
         let error = ErrorDetail {
             message: self.message.clone(),
             kind: self.kind.name(),

@@ -35,6 +35,10 @@ pub fn describe() {
         "Requests refused for lack of room"
     );
     describe_counter!(
+        "postroom_embeddings_failures_total",
+        "Tries of the embeddings backend that failed, by reason"
+    );
+    describe_counter!(
         "postroom_http_panics_total",
         "Panics in handlers, answered with 500"
     );

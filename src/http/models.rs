@@ -111,17 +111,17 @@ async fn models(state: &AppState, agent: Option<&Agent>) -> Bytes {
         (Some(list), Some(agent)) => allowed(&list.body, &agent.profile.models),
         (None, None) => {
             let own = std::iter::once(mailbox_model(shared)).chain(agent_models(shared));
-            list_of(own.collect())
+            list_of(&own.collect::<Vec<_>>())
         }
         // Nobody knows better than the configuration then.
         (None, Some(agent)) => {
             let models = agent.profile.models.iter();
-            list_of(models.map(|id| model(shared, id)).collect())
+            list_of(&models.map(|id| model(shared, id)).collect::<Vec<_>>())
         }
     }
 }
 
-fn list_of(models: Vec<Value>) -> Bytes {
+fn list_of(models: &[Value]) -> Bytes {
     json!({ "object": "list", "data": models })
         .to_string()
         .into()

@@ -60,7 +60,7 @@ pub(super) use self::bodies::{ChatBody, EmbeddingsBody, ResponseBody};
         metrics::show,
         show,
     ),
-    components(schemas(error::ErrorBody, error::ErrorDetail, error::ErrorCode)),
+    components(schemas(error::ErrorBody, error::ErrorDetail)),
     modifiers(&BearerKey, &CommonAnswers),
     security(("bearer" = []))
 )]

@@ -58,11 +58,14 @@ fn converted(item: &Object<'_>, wanted: Encoding) -> Result<Option<Box<RawValue>
         Encoding::Base64 => to_raw_value(&encode(vector)?),
         Encoding::Float => to_raw_value(&decode(vector)?),
     };
-    converted.map(Some).map_err(|_| BadAnswer::BadVector)
+    converted
+        .map(Some)
+        .map_err(|_malformed| BadAnswer::BadVector)
 }
 
 fn encode(vector: &str) -> Result<String, BadAnswer> {
-    let numbers: Vec<f32> = serde_json::from_str(vector).map_err(|_| BadAnswer::BadVector)?;
+    let numbers: Vec<f32> =
+        serde_json::from_str(vector).map_err(|_malformed| BadAnswer::BadVector)?;
     let numbers = finite(numbers)?;
     let bytes: Vec<u8> = numbers
         .iter()
@@ -72,8 +75,10 @@ fn encode(vector: &str) -> Result<String, BadAnswer> {
 }
 
 fn decode(vector: &str) -> Result<Vec<f32>, BadAnswer> {
-    let text: String = serde_json::from_str(vector).map_err(|_| BadAnswer::BadVector)?;
-    let bytes = STANDARD.decode(text).map_err(|_| BadAnswer::BadVector)?;
+    let text: String = serde_json::from_str(vector).map_err(|_malformed| BadAnswer::BadVector)?;
+    let bytes = STANDARD
+        .decode(text)
+        .map_err(|_malformed| BadAnswer::BadVector)?;
     let (numbers, rest) = bytes.as_chunks::<4>();
     if !rest.is_empty() {
         return Err(BadAnswer::BadVector);
