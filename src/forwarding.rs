@@ -7,6 +7,7 @@
 
 mod attempts;
 mod body;
+mod embeddings;
 mod event_text;
 mod models;
 mod pump;
@@ -25,7 +26,12 @@ use postroom_actors::{
 };
 use tokio::sync::oneshot;
 
-pub use self::{body::RelayBody, models::BackendModels, urls::join_url};
+pub use self::{
+    body::RelayBody,
+    embeddings::{Embedder, EmbeddingsError, EmbeddingsJob},
+    models::BackendModels,
+    urls::join_url,
+};
 use self::{models::ModelCatalog, pump::Pump};
 
 /// What does not change from relay to relay.

@@ -11,6 +11,7 @@ pub mod auth;
 pub mod body;
 pub mod chat_completions;
 pub mod dead_letters;
+pub mod embeddings;
 pub mod error;
 pub mod health;
 mod incoming;
@@ -28,14 +29,18 @@ mod waiting;
 use actix_web::{HttpRequest, Resource, Route, web};
 
 pub use self::state::{AppState, SharedState};
-use crate::http::error::ApiError;
+use crate::{http::error::ApiError, settings::EndpointsSettings};
 
 /// Adds every route. `web::resource` answers 405 with `Allow` for methods it does not know.
-pub fn routes(config: &mut web::ServiceConfig) {
+///
+/// What is switched off is not there: it is answered as an unknown path.
+pub fn routes(config: &mut web::ServiceConfig, endpoints: EndpointsSettings) {
+    openai_routes(config, endpoints);
+    if endpoints.messages {
+        config.configure(message_routes);
+    }
     config
-        .configure(openai_routes)
         .configure(agent_routes)
-        .configure(message_routes)
         .service(get("/health", web::get().to(health::health)))
         .service(get("/healthz", web::get().to(health::live)))
         .service(get("/readyz", web::get().to(health::ready)))
@@ -44,12 +49,28 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .default_service(web::to(unknown_path));
 }
 
-fn openai_routes(config: &mut web::ServiceConfig) {
-    config
-        .service(post(
+fn openai_routes(config: &mut web::ServiceConfig, endpoints: EndpointsSettings) {
+    if endpoints.chat_completions {
+        config.service(post(
             "/v1/chat/completions",
             web::post().to(chat_completions::create),
-        ))
+        ));
+    }
+    if endpoints.responses {
+        config.configure(response_routes);
+    }
+    if endpoints.models {
+        config
+            .service(get("/v1/models", web::get().to(models::list)))
+            .service(get("/v1/models/{id:.*}", web::get().to(models::retrieve)));
+    }
+    if endpoints.embeddings {
+        config.service(post("/v1/embeddings", web::post().to(embeddings::create)));
+    }
+}
+
+fn response_routes(config: &mut web::ServiceConfig) {
+    config
         .service(post("/v1/responses", web::post().to(responses::create)))
         .service(
             web::resource("/v1/responses/{id}")
@@ -64,9 +85,7 @@ fn openai_routes(config: &mut web::ServiceConfig) {
         .service(get(
             "/v1/responses/{id}/input_items",
             web::get().to(responses::list_input),
-        ))
-        .service(get("/v1/models", web::get().to(models::list)))
-        .service(get("/v1/models/{id:.*}", web::get().to(models::retrieve)));
+        ));
 }
 
 fn agent_routes(config: &mut web::ServiceConfig) {

@@ -64,6 +64,10 @@ pub struct Settings {
     pub backend: Option<BackendSettings>,
     /// Further backends by name, for `fallback`.
     pub backends: BTreeMap<String, BackendSettings>,
+    /// Who makes embeddings; `None`: nobody.
+    pub embeddings: Option<BackendSettings>,
+    /// What is served.
+    pub endpoints: EndpointsSettings,
     /// Agent CLIs.
     pub agents: AgentsSettings,
     /// The local side of the remote bridge.
@@ -246,6 +250,25 @@ pub struct ModelsSettings {
     pub cache: Duration,
 }
 
+/// `[endpoints]`: which parts of the surface are served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent switches, none a state"
+)]
+pub struct EndpointsSettings {
+    /// `POST /v1/chat/completions`
+    pub chat_completions: bool,
+    /// `/v1/responses…`
+    pub responses: bool,
+    /// `/v1/models…`
+    pub models: bool,
+    /// `POST /v1/embeddings`
+    pub embeddings: bool,
+    /// `/message`, `/send`, `/messages…`, `/dead-letters…`
+    pub messages: bool,
+}
+
 /// `[backend]` and `[backends.NAME]`
 #[derive(Debug, Clone)]
 pub struct BackendSettings {
@@ -308,6 +331,8 @@ pub struct StoreSettings {
 pub struct LimitsSettings {
     /// Largest request body, in bytes.
     pub body: u64,
+    /// Largest body of an embeddings request, in bytes.
+    pub embeddings_body: u64,
     /// Longest time without progress while a body comes in.
     pub body_idle: Duration,
     /// Requests being accepted at once; beyond it: 503.

@@ -32,7 +32,7 @@ pub use self::post_room::PostRoom;
 use crate::{
     adapters::{store_sqlite, system_clock::SystemClock},
     cli::exit,
-    http::{self, AppState, SharedState, auth, panics},
+    http::{self, SharedState, auth, panics},
     settings::Settings,
     shutdown, telemetry,
 };
@@ -112,15 +112,12 @@ async fn run(settings: Settings, mode: Mode, metrics: PrometheusHandle) -> Resul
     Arc::clone(&post_room.agents).keep_looking_after(mode.interval);
     let state = shared.clone();
     let server = HttpServer::new(move || {
-        let forwarder = backends.forwarder(&state);
-        let app_state = AppState {
-            shared: state.clone(),
-            forwarder,
-        };
+        let app_state = backends.worker(&state);
+        let endpoints = state.endpoints;
         App::new()
             .app_data(state.clone())
             .app_data(web::Data::new(app_state))
-            .configure(http::routes)
+            .configure(|config| http::routes(config, endpoints))
             .wrap(from_fn(auth::check))
             .wrap(from_fn(panics::catch))
     });

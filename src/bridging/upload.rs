@@ -48,7 +48,7 @@ impl Faults {
 impl Fault {
     fn error(self, limits: BodyLimits) -> ApiError {
         match self {
-            Self::TooLarge => ApiError::body_too_large(limits.size),
+            Self::TooLarge => ApiError::body_too_large(limits.size, limits.setting),
             Self::Stalled => ApiError::body_stalled(),
             Self::Broken => ApiError::body_broken(),
         }
@@ -72,7 +72,7 @@ pub(super) async fn take(
     }
     if length.is_some_and(|length| length > limits.size) {
         cut_upload(request.headers(), payload);
-        return Err(ApiError::body_too_large(limits.size));
+        return Err(ApiError::body_too_large(limits.size, limits.setting));
     }
     let mut upload = Upload {
         payload,

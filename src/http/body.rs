@@ -17,6 +17,8 @@ use super::error::ApiError;
 pub struct BodyLimits {
     /// Largest body, in bytes.
     pub size: u64,
+    /// The setting that says so, for whoever comes over it.
+    pub setting: &'static str,
     /// Longest time without progress.
     pub idle: Duration,
 }
@@ -78,7 +80,7 @@ async fn read_within(
     refuse_encoded(request)?;
     let announced = announced_length(request);
     if announced.is_some_and(|length| length > limits.size) {
-        return Err(ApiError::body_too_large(limits.size));
+        return Err(ApiError::body_too_large(limits.size, limits.setting));
     }
     let announced = announced
         .and_then(|length| usize::try_from(length).ok())
@@ -105,7 +107,7 @@ async fn collect(
         let chunk = chunk.map_err(|_broken| ApiError::body_broken())?;
         let so_far = first.as_ref().map_or(rest.len(), Bytes::len) + chunk.len();
         if u64::try_from(so_far).is_ok_and(|size| size > limits.size) {
-            return Err(ApiError::body_too_large(limits.size));
+            return Err(ApiError::body_too_large(limits.size, limits.setting));
         }
         // A body of one chunk, the usual case, is not copied.
         match first.take() {

@@ -25,7 +25,7 @@ pub(super) use self::answer::{Acknowledgement, acknowledgement};
 use super::{
     AppState, SharedState, agent_chat, auth, body,
     error::ApiError,
-    incoming::{Incoming, routed_agent},
+    incoming::{Incoming, asked_agent},
 };
 use crate::{
     forwarding::{RelayAnswer, RelayJob},
@@ -47,9 +47,15 @@ struct Message {
 #[utoipa::path(
     post,
     path = "/v1/chat/completions",
-    request_body(content = Object, description = "Any JSON; an OpenAI chat request as a rule"),
+    params(
+        ("x-openclaw-agent-id" = Option<String>, Header, description = "the agent that gets it"),
+        ("x-openclaw-agent" = Option<String>, Header, description = "the same"),
+        ("x-openclaw-session-key" = Option<String>, Header, description = "an agent's session, before all other ways to tell it"),
+        ("x-openclaw-message-channel" = Option<String>, Header, description = "the channel, where nothing better is known")),
+    request_body(content = super::openapi::ChatBody, description = "Any JSON; an OpenAI chat request as a rule"),
     responses(
-        (status = 200, description = "An OpenAI chat completion, or its events with `stream: true`"),
+        (status = 200, description = "An OpenAI chat completion, or its events with `stream: true`",
+            content((Object = "application/json"), (Object = "text/event-stream"))),
         (status = 400, body = super::error::ErrorBody),
         (status = 401, body = super::error::ErrorBody),
         (status = 403, body = super::error::ErrorBody),
@@ -98,7 +104,7 @@ async fn answer(
     match incoming.route(&shared.agents.routing()) {
         Err(unknown) => ("mailbox", Err(unknown)),
         Ok(Route::Agent(id)) => {
-            let answer = match routed_agent(shared, &id) {
+            let answer = match asked_agent(shared, &id, incoming.facts.model.as_deref()) {
                 Ok(agent) => agent_chat::answer(shared, &agent, &incoming).await,
                 Err(unknown) => Err(unknown),
             };

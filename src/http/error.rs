@@ -4,6 +4,7 @@
 //! `error.type`, `error.code`, `error.param`).
 
 mod agents;
+mod backend;
 mod messages;
 mod passing;
 
@@ -21,7 +22,10 @@ use postroom_actors::{
 };
 use serde::Serialize;
 use thiserror::Error;
-use utoipa::ToSchema;
+use utoipa::{
+    ToSchema,
+    openapi::{Object, OneOfBuilder, Schema, schema::Type},
+};
 
 pub(super) use self::agents::turn_id;
 
@@ -45,6 +49,7 @@ pub struct ApiError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Agent,
+    Backend,
     Authentication,
     InvalidRequest,
     Internal,
@@ -73,11 +78,18 @@ pub struct ErrorDetail {
     #[serde(rename = "type")]
     pub kind: &'static str,
     /// A name where there is one (`model_not_found`), else the status code.
-    #[schema(value_type = Object)]
+    #[schema(schema_with = error_code)]
     pub code: serde_json::Value,
     /// The field at fault, where it is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub param: Option<String>,
+}
+
+/// A name or a number.
+fn error_code() -> Schema {
+    let name = Object::with_type(Type::String);
+    let status = Object::with_type(Type::Integer);
+    Schema::OneOf(OneOfBuilder::new().item(name).item(status).build())
 }
 
 /// How long a client is asked to wait when there is no room, in seconds.
@@ -164,8 +176,8 @@ impl ApiError {
     }
 
     /// 413: the body is over the limit. The rest of the upload is cut.
-    pub fn body_too_large(limit: u64) -> Self {
-        let message = format!("the body is over the limit of {limit} bytes (`limits.body`)");
+    pub fn body_too_large(limit: u64, setting: &str) -> Self {
+        let message = format!("the body is over the limit of {limit} bytes (`{setting}`)");
         let error = Self::new(StatusCode::PAYLOAD_TOO_LARGE, Kind::InvalidRequest, message);
         Self {
             closes: true,
@@ -283,6 +295,7 @@ impl Kind {
     const fn name(self) -> &'static str {
         match self {
             Self::Agent => "agent_error",
+            Self::Backend => "backend_error",
             Self::Authentication => "authentication_error",
             Self::InvalidRequest => "invalid_request_error",
             Self::Internal => "internal_error",

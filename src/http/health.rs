@@ -97,7 +97,7 @@ impl From<AgentStatus> for AgentHealth {
 }
 
 /// Whether the process answers at all.
-#[utoipa::path(get, path = "/healthz", responses((status = 200, description = "it lives")))]
+#[utoipa::path(get, path = "/healthz", security(()), responses((status = 200, description = "it lives")))]
 pub async fn live() -> HttpResponse {
     HttpResponse::Ok().json(serde_json::json!({ "ok": true }))
 }
@@ -106,7 +106,7 @@ pub async fn live() -> HttpResponse {
 ///
 /// A backend that is down, or an inbox folder that refuses, is told but costs no readiness: what is
 /// accepted meanwhile is kept.
-#[utoipa::path(get, path = "/readyz", responses(
+#[utoipa::path(get, path = "/readyz", security(()), responses(
     (status = 200, body = Readiness), (status = 503, body = Readiness)))]
 pub async fn ready(state: web::Data<AppState>) -> HttpResponse {
     let refusing = refusing(&state.shared).await;

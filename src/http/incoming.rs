@@ -115,9 +115,25 @@ pub(super) fn routed_agent(shared: &SharedState, id: &AgentId) -> Result<Agent, 
     agent.ok_or_else(|| ApiError::unknown_model(id.as_str()))
 }
 
+/// The same, for a request that asks it for a model.
+///
+/// # Errors
+/// 404 also where the agent may not be asked for that.
+pub(super) fn asked_agent(
+    shared: &SharedState,
+    id: &AgentId,
+    model: Option<&str>,
+) -> Result<Agent, ApiError> {
+    let agent = routed_agent(shared, id)?;
+    match model.filter(|_| !agent.profile.may_be_asked_for(model)) {
+        Some(model) => Err(ApiError::model_not_allowed(model, &agent.profile)),
+        None => Ok(agent),
+    }
+}
+
 /// Whom the headers name. A name that is no text names nobody we know, which is not the same as
 /// naming nobody.
-fn named_agent(headers: &HeaderMap) -> Option<Cow<'_, str>> {
+pub(super) fn named_agent(headers: &HeaderMap) -> Option<Cow<'_, str>> {
     let named = ["x-openclaw-agent-id", "x-openclaw-agent"];
     let value = named.iter().find_map(|name| headers.get(*name))?;
     Some(String::from_utf8_lossy(value.as_bytes()))

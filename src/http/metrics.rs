@@ -86,10 +86,14 @@ pub fn describe() {
         Unit::Seconds,
         "From the head of a request to its answer's"
     );
-    describe_messages();
+    describe_refusals_and_failures();
 }
 
-fn describe_messages() {
+fn describe_refusals_and_failures() {
+    metrics::describe_counter!(
+        "postroom_embeddings_failures_total",
+        "Tries of the embeddings backend that failed, by reason"
+    );
     metrics::describe_counter!(
         "postroom_messages_refused_total",
         "Messages between agents that were refused, by reason"

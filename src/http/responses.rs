@@ -33,9 +33,15 @@ use crate::settings::Role;
 /// 400 for a request that cannot be understood, 404 for an unknown agent, 408 and 413 for the
 /// body, 502 and 504 for turns that failed, 503 where there is no room.
 #[utoipa::path(post, path = "/v1/responses",
-    request_body(content = Object, description = "An OpenAI response request"),
+    params(
+        ("x-openclaw-agent-id" = Option<String>, Header, description = "the agent that gets it"),
+        ("x-openclaw-agent" = Option<String>, Header, description = "the same"),
+        ("x-openclaw-session-key" = Option<String>, Header, description = "an agent's session, before all other ways to tell it"),
+        ("x-openclaw-message-channel" = Option<String>, Header, description = "the channel, where nothing better is known")),
+    request_body(content = super::openapi::ResponseBody, description = "An OpenAI response request"),
     responses(
-        (status = 200, description = "An OpenAI response, or its events with `stream: true`"),
+        (status = 200, description = "An OpenAI response, or its events with `stream: true`",
+            content((Object = "application/json"), (Object = "text/event-stream"))),
         (status = 400, body = super::error::ErrorBody),
         (status = 401, body = super::error::ErrorBody),
         (status = 403, body = super::error::ErrorBody),
@@ -81,7 +87,8 @@ pub async fn create(
         ("stream" = Option<bool>, Query),
         ("starting_after" = Option<u64>, Query)),
     responses(
-        (status = 200, description = "the response, or its events"),
+        (status = 200, description = "the response, or its events",
+            content((Object = "application/json"), (Object = "text/event-stream"))),
         (status = 400, body = super::error::ErrorBody),
         (status = 404, body = super::error::ErrorBody)))]
 pub async fn retrieve(
@@ -149,7 +156,7 @@ pub async fn remove(
     params(
         ("id" = String, Path),
         ("after" = Option<String>, Query),
-        ("limit" = Option<u32>, Query),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 100),
         ("order" = Option<String>, Query)),
     responses(
         (status = 200, description = "OpenAI's list of input items"),

@@ -29,7 +29,10 @@ use postroom_actors::{
 use tokio::sync::Semaphore;
 
 use super::{auth::Door, body::BodyLimits};
-use crate::{forwarding::Forwarder, settings::Acknowledge};
+use crate::{
+    forwarding::{Embedder, Forwarder},
+    settings::{Acknowledge, EndpointsSettings},
+};
 
 /// What all workers share.
 pub struct SharedState {
@@ -39,6 +42,8 @@ pub struct SharedState {
     pub permits: Arc<Semaphore>,
     /// Bounds on bodies.
     pub body_limits: BodyLimits,
+    /// The same for embeddings.
+    pub embeddings_limits: BodyLimits,
     /// Who there is, and who gets a request.
     pub agents: Agents,
     /// Hires and removes agents.
@@ -53,6 +58,8 @@ pub struct SharedState {
     pub replies: Arc<dyn AgentReplyStore>,
     /// Reads the ends of transcripts.
     pub transcripts: Arc<dyn TranscriptTail>,
+    /// What is served.
+    pub endpoints: EndpointsSettings,
     /// Whether `/v1/models` lists the agents.
     pub list_agents: bool,
     /// Sends messages.
@@ -138,4 +145,6 @@ pub struct AppState {
     pub shared: actix_web::web::Data<SharedState>,
     /// Relays to the backend; `None`: messages are only kept.
     pub forwarder: Option<Rc<Forwarder>>,
+    /// Asks for embeddings; `None`: nobody makes them.
+    pub embedder: Option<Rc<Embedder>>,
 }

@@ -68,9 +68,9 @@ pub struct AgentSettings {
     pub on_disconnect: OnDisconnect,
     /// What the program may do; default: everything.
     pub permissions: Permissions,
-    /// Models that it may ask for; empty: all. Without effect in this version.
+    /// Models that it may be asked for; empty: all.
     pub models: Vec<String>,
-    /// Its embeddings model; empty: the common one. Without effect in this version.
+    /// Its embeddings model; empty: the common one.
     pub embeddings_model: String,
     /// Variables that a turn is given besides the allow-list.
     pub env: BTreeMap<String, Secret>,
@@ -218,6 +218,8 @@ impl AgentSettings {
             queue_mode: self.queue_mode(),
             on_disconnect: self.on_disconnect,
             max_attempts: self.max_attempts,
+            models: self.models.clone(),
+            embeddings_model: Some(self.embeddings_model.clone()).filter(|model| !model.is_empty()),
         }
     }
 

@@ -48,6 +48,9 @@ pub struct RawConfig {
     /// Who makes embeddings.
     #[serde(default)]
     pub embeddings: RawEmbeddings,
+    /// What is served.
+    #[serde(default)]
+    pub endpoints: RawEndpoints,
     /// Where accepted messages are kept.
     #[serde(default)]
     pub store: RawStore,
@@ -200,6 +203,22 @@ pub struct RawEmbeddings {
     pub api_key: Option<Secret>,
     /// File that holds `api_key`.
     pub api_key_file: Option<PathBuf>,
+}
+
+/// `[endpoints]`
+#[derive(Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawEndpoints {
+    /// Serve `POST /v1/chat/completions`; false: 404, here and below.
+    pub chat_completions: Option<bool>,
+    /// Serve `/v1/responses` and what is below it.
+    pub responses: Option<bool>,
+    /// Serve `/v1/models` and `/v1/models/{id}`.
+    pub models: Option<bool>,
+    /// Serve `POST /v1/embeddings`.
+    pub embeddings: Option<bool>,
+    /// Serve `/message`, `/send`, `/messages` and `/dead-letters`.
+    pub messages: Option<bool>,
 }
 
 /// `[store]`

@@ -283,14 +283,9 @@ fn a_short_key_is_only_warned_of() {
 
 #[test]
 fn what_this_version_does_not_act_on_is_read_and_warned_of() {
-    let text = "[agents.bob]\nmodels = [\"m\"]\nembeddings_model = \"e\"\n[embeddings]\nmodel = \"m\"\n[telemetry]\notlp_endpoint = \"http://t.example\"";
+    let text = "[store]\nreplicas = 3\n[telemetry]\notlp_endpoint = \"http://t.example\"";
     let settings = toml(text).settings();
-    for part in [
-        "agents.NAME.models",
-        "agents.NAME.embeddings_model",
-        "[embeddings]",
-        "telemetry.otlp_endpoint",
-    ] {
+    for part in ["store.replicas", "telemetry.otlp_endpoint"] {
         assert!(
             warns(&settings, &format!("`{part}` is set but")),
             "{part}: {:?}",

@@ -8,19 +8,20 @@ use std::{
 use postroom_actors::domain::ids::AgentId;
 
 use super::{
-    ConfigError, LimitsSettings, MailboxSettings, MetricsSettings, ModelsSettings, Origin,
-    RoutingSettings, Settings, Sources, StoreSettings, TelemetrySettings,
+    ConfigError, EndpointsSettings, LimitsSettings, MailboxSettings, MetricsSettings,
+    ModelsSettings, Origin, RoutingSettings, Settings, Sources, StoreSettings, TelemetrySettings,
     duration::DurationValue,
     layers::{Layer, Layers},
     locate::{Found, expand},
     problem::{Problem, shorten},
-    raw::{RawConfig, RawMailbox, StoreKind},
+    raw::{RawConfig, RawEndpoints, RawMailbox, StoreKind},
     size::SizeValue,
 };
 
 mod agents;
 mod backend;
 mod bridge;
+mod embeddings;
 mod inert;
 mod peers;
 mod server;
@@ -62,6 +63,7 @@ pub(super) fn settings(
     let server = checker.server(&raw.server, !keys.is_empty());
     let mailbox = checker.mailbox(&raw.mailbox);
     let (backend, backends) = checker.backends(raw, &server);
+    let embeddings = checker.embeddings(raw, &server, backend.as_ref());
     let routing = checker.routing(raw);
     let (limits, metrics) = (checker.limits(raw), checker.metrics(raw));
     let store = checker.store(raw, &home, &mailbox.inbox);
@@ -101,9 +103,21 @@ pub(super) fn settings(
         mailbox,
         backend,
         backends,
+        embeddings,
+        endpoints: endpoints(&raw.endpoints),
         warnings: Vec::new(),
     };
     checker.finish(settings)
+}
+
+fn endpoints(raw: &RawEndpoints) -> EndpointsSettings {
+    EndpointsSettings {
+        chat_completions: raw.chat_completions.unwrap_or(true),
+        responses: raw.responses.unwrap_or(true),
+        models: raw.models.unwrap_or(true),
+        embeddings: raw.embeddings.unwrap_or(true),
+        messages: raw.messages.unwrap_or(true),
+    }
 }
 
 fn span(value: Option<DurationValue>) -> Duration {
@@ -253,10 +267,11 @@ impl Checker<'_> {
 
     fn limits(&mut self, raw: &RawConfig) -> LimitsSettings {
         let body = self.body("limits.body", raw.limits.body);
-        self.body("limits.embeddings_body", raw.limits.embeddings_body);
+        let embeddings_body = self.body("limits.embeddings_body", raw.limits.embeddings_body);
         let in_flight = raw.limits.in_flight.unwrap_or(1024);
         LimitsSettings {
             body,
+            embeddings_body,
             body_idle: self.at_least_a_moment("limits.body_idle", raw.limits.body_idle),
             in_flight: usize::try_from(in_flight).unwrap_or(1024),
             hops: raw.limits.hops.map_or(8, u32::from),

@@ -206,6 +206,7 @@ fn find_dialect() -> FindDialect {
 fn secrets(settings: &Settings) -> Vec<String> {
     let keys = settings.keys.values().map(|key| &key.key);
     let backends = settings.backend.iter().chain(settings.backends.values());
+    let backends = backends.chain(&settings.embeddings);
     let backends = backends.filter_map(|backend| backend.api_key.as_ref());
     let peers = settings.peers.values();
     let peers = peers.flat_map(|peer| peer.secret_in.iter().chain(&peer.secret_out));

@@ -2,20 +2,24 @@
 
 use std::{rc::Rc, sync::Arc, time::Duration};
 
+use actix_web::web;
 use postroom_actors::{
     backend_relay::{BackendConfig, OnDisconnect},
-    ports::{Credential, UpstreamTimeouts},
+    ports::{Credential, Upstream, UpstreamTimeouts},
 };
 
 use crate::{
     adapters::upstream_http::{TlsSetup, UpstreamHttp},
-    forwarding::{Forwarder, ForwardingSettings},
-    http::SharedState,
+    forwarding::{Embedder, Forwarder, ForwardingSettings},
+    http::{AppState, SharedState},
     settings::{self, BackendAuth, BackendSettings, Settings},
 };
 
 /// The main backend's name in metrics and logs.
 const MAIN: &str = "main";
+
+/// The name of the backend that makes embeddings.
+const EMBEDDINGS: &str = "embeddings";
 
 /// Silence after which a stream's client gets a comment line.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -24,6 +28,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 #[derive(Clone)]
 pub(super) struct Backends {
     forwarding: ForwardingSettings,
+    embeddings: Option<Arc<BackendConfig>>,
     tls: TlsSetup,
 }
 
@@ -38,21 +43,42 @@ impl Backends {
         };
         Self {
             forwarding,
+            embeddings: settings
+                .embeddings
+                .as_ref()
+                .map(|backend| Arc::new(config(EMBEDDINGS, backend))),
             tls: TlsSetup::default(),
         }
     }
 
-    /// The forwarder of the calling thread; `None` without a backend.
-    pub(super) fn forwarder(&self, shared: &SharedState) -> Option<Rc<Forwarder>> {
+    /// What the calling thread has of its own.
+    pub(super) fn worker(&self, shared: &web::Data<SharedState>) -> AppState {
+        let upstream: Rc<dyn Upstream> = Rc::new(UpstreamHttp::new(self.tls.clone()));
+        AppState {
+            shared: shared.clone(),
+            forwarder: self.forwarder(shared, &upstream),
+            embedder: self.embedder(shared, upstream),
+        }
+    }
+
+    fn forwarder(
+        &self,
+        shared: &SharedState,
+        upstream: &Rc<dyn Upstream>,
+    ) -> Option<Rc<Forwarder>> {
         self.forwarding.main.as_ref()?;
-        let upstream = Rc::new(UpstreamHttp::new(self.tls.clone()));
-        let (relay, clock) = (shared.backend_relay.clone(), Arc::clone(&shared.clock));
         Some(Rc::new(Forwarder::new(
-            upstream,
-            relay,
-            clock,
+            Rc::clone(upstream),
+            shared.backend_relay.clone(),
+            Arc::clone(&shared.clock),
             self.forwarding.clone(),
         )))
+    }
+
+    fn embedder(&self, shared: &SharedState, upstream: Rc<dyn Upstream>) -> Option<Rc<Embedder>> {
+        let backend = Arc::clone(self.embeddings.as_ref()?);
+        let clock = Arc::clone(&shared.clock);
+        Some(Rc::new(Embedder::new(upstream, clock, backend)))
     }
 }
 

@@ -119,6 +119,7 @@ fn bridge_parts(settings: &Settings, url: &str, token: &crate::settings::Secret)
             PassingLimits {
                 size: u64::MAX,
                 idle: own.timeouts.idle,
+                setting: "limits.body",
             },
         ),
         visitors: Visitors::new(&own.host, &own.allowed_hosts, &own.allowed_origins),
@@ -170,6 +171,7 @@ fn proxy_parts(settings: &Settings, base_url: &str) -> upstream_proxy::Shared {
             PassingLimits {
                 size: settings.limits.body,
                 idle: settings.limits.body_idle,
+                setting: "limits.body",
             },
         ),
         door: TokenDoor::new(

@@ -174,6 +174,12 @@ impl PostRoom {
             permits: Arc::new(Semaphore::new(limits.in_flight)),
             body_limits: BodyLimits {
                 size: limits.body,
+                setting: "limits.body",
+                idle: limits.body_idle,
+            },
+            embeddings_limits: BodyLimits {
+                size: limits.embeddings_body,
+                setting: "limits.embeddings_body",
                 idle: limits.body_idle,
             },
             agents: self.agents.agents.clone(),
@@ -183,6 +189,7 @@ impl PostRoom {
             turn_feeds: self.agents.turn_feeds.clone(),
             replies: Arc::new(AgentReplies::new(settings.home.clone())),
             transcripts: Arc::new(TranscriptFiles),
+            endpoints: settings.endpoints,
             list_agents: settings.models.list_agents,
             courier: self.courier.clone(),
             deliveries: self.store.clone(),

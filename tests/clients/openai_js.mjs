@@ -3,6 +3,7 @@
 // node openai_js.mjs --tools DIR --url http://127.0.0.1:PORT --key KEY [--text TEXT] [--predecessor] [--agent NAME] SECTION…
 //
 // Sections: chat stream models errors, or all of these. `--text` is the text that answers must have (default: empty).
+// embeddings, tools, slashes and backend-errors want the backend of `openai_sdks.rs`.
 // With `--agent NAME` also `agent`: that agent answers `--text`, and never where it is asked to wait.
 
 import assert from "node:assert/strict";
@@ -146,8 +147,55 @@ async function agent() {
   await expectError(sdk.BadRequestError, 400, () => client.responses.create({ model: given.agent, input: " " }));
 }
 
+const vectors = [
+  [0.5, -0.25, 2],
+  [1, 0, -8],
+];
+
+async function embeddings() {
+  const ask = { model: "harbour-vectors", input: ["north pier", "south pier"] };
+  const read = async (more) => (await client.embeddings.create({ ...ask, ...more })).data.map((item) => item.embedding);
+  assert.deepEqual(await read({ encoding_format: "float" }), vectors);
+  const encoded = vectors.map((vector) => Buffer.from(new Float32Array(vector).buffer).toString("base64"));
+  assert.deepEqual(await read({ encoding_format: "base64" }), encoded);
+  // The SDK asks for base64 by itself, and decodes it.
+  assert.deepEqual(await read({ dimensions: 3 }), vectors);
+  await expectError(sdk.BadRequestError, 400, () => client.embeddings.create({ ...ask, input: Array(129).fill("pier") }));
+}
+
+async function tools() {
+  const tool = { type: "function", function: { name: "tide", parameters: { type: "object", properties: {} } } };
+  const ask = { model: "harbour/large", messages: messages("Tides?"), tools: [tool], tool_choice: "required", parallel_tool_calls: true };
+  const [choice] = (await client.chat.completions.create(ask)).choices;
+  assert.equal(choice.finish_reason, "tool_calls");
+  assert.deepEqual(choice.message.tool_calls.map((call) => call.function.name), ["tide", "tide"]);
+  const whole = await client.chat.completions.stream(ask).finalChatCompletion();
+  assert.deepEqual(whole.choices[0].message.tool_calls.map((call) => call.function.name), ["tide", "tide"]);
+}
+
+async function slashes() {
+  const listed = [];
+  for await (const item of client.models.list()) listed.push(item.id);
+  assert.deepEqual(listed, ["harbour/large", "harbour/small/v2"]);
+  for (const id of listed) assert.equal((await client.models.retrieve(id)).id, id);
+}
+
+async function backendErrors() {
+  const expected = [
+    ["harbour-bad", 400, sdk.BadRequestError],
+    ["harbour-none", 404, sdk.NotFoundError],
+    ["harbour-long", 422, sdk.UnprocessableEntityError],
+    ["harbour-busy", 429, sdk.RateLimitError],
+    ["harbour-ill", 502, sdk.InternalServerError],
+  ];
+  for (const [name, status, kind] of expected) {
+    await expectError(kind, status, () => client.embeddings.create({ model: name, input: "pier" }));
+  }
+}
+
 const ordinary = { chat, stream, models, errors };
-const sections = given.agent ? { ...ordinary, agent } : ordinary;
+const further = { embeddings, tools, slashes, "backend-errors": backendErrors };
+const sections = given.agent ? { ...ordinary, agent } : { ...ordinary, ...further };
 const wanted = positionals.length === 1 && positionals[0] === "all" ? Object.keys(ordinary) : positionals;
 assert.ok(wanted.length > 0 && wanted.every((name) => name in sections), `sections: ${Object.keys(sections).join(" ")}`);
 for (const name of wanted) {

@@ -3,6 +3,7 @@
 openai_python.py --url http://127.0.0.1:PORT --key KEY all [--text TEXT]
 openai_python.py --url … --key … SECTION…            (chat stream models errors too-large)
 openai_python.py --url … --key … rate-limited        the broker must trust 127.0.0.1 as a proxy
+openai_python.py --url … --key … embeddings tools slashes backend-errors    the broker must have the backend of `openai_sdks.rs`
 openai_python.py --url … --key … expect-status CODE [--stream]
 
 `--text` is the text that answers must have (default: empty, the mailbox without a backend). The SDK's own retries are off.
@@ -11,6 +12,8 @@ openai_python.py --url … --key … expect-status CODE [--stream]
 from __future__ import annotations
 
 import argparse
+import base64
+import struct
 
 import openai
 
@@ -22,11 +25,11 @@ WRONG_KEYS_BEFORE_LOCK = 10
 # The SDK's class for each status that has one; 413 has none of its own.
 CLASSES = {
     400: openai.BadRequestError, 401: openai.AuthenticationError, 404: openai.NotFoundError, 413: openai.APIStatusError,
-    429: openai.RateLimitError, 503: openai.InternalServerError,
+    422: openai.UnprocessableEntityError, 429: openai.RateLimitError, 502: openai.InternalServerError, 503: openai.InternalServerError,
 }
 TYPES = {
     400: "invalid_request_error", 401: "authentication_error", 404: "not_found_error",
-    429: "rate_limit_error", 503: "overloaded_error",
+    429: "rate_limit_error", 502: "backend_error", 503: "overloaded_error",
 }
 
 
@@ -133,7 +136,58 @@ def expect_status(session: Session, status: int, streamed: bool) -> None:
         check(error.response.headers.get("retry-after"), f"{status} has no Retry-After: {error.response.headers!r}")
 
 
-SECTIONS = {"chat": chat, "stream": stream, "models": models, "errors": errors, "too-large": too_large, "rate-limited": rate_limited}
+VECTORS = [[0.5, -0.25, 2.0], [1.0, 0.0, -8.0]]
+TOOL = {
+    "type": "function",
+    "function": {"name": "tide", "description": "When it turns.", "parameters": {"type": "object", "properties": {"pier": {"type": "string"}}}},
+}
+
+
+def embeddings(session: Session) -> None:
+    def create(**options):
+        return session.client.embeddings.create(model="harbour-vectors", input=["north pier", "south pier"], **options)
+
+    floats = create(encoding_format="float")
+    check_equal([item.embedding for item in floats.data], VECTORS, "vectors as numbers")
+    check_equal([item.index for item in floats.data], [0, 1], "indexes")
+    encoded = create(encoding_format="base64")
+    wanted = [base64.b64encode(struct.pack("<3f", *vector)).decode() for vector in VECTORS]
+    check_equal([item.embedding for item in encoded.data], wanted, "vectors as base64")
+    # The SDK asks for base64 by itself, and decodes it.
+    check_equal([list(item.embedding) for item in create(dimensions=3).data], VECTORS, "vectors as the SDK reads them")
+    session.expect(400, lambda: session.client.embeddings.create(model="harbour-vectors", input=[]))
+    error = session.expect(400, lambda: session.client.embeddings.create(model="harbour-vectors", input="x" * 8193))
+    check_equal(error.param, "input", "param")
+
+
+def tools(session: Session) -> None:
+    def ask(**options):
+        return session.client.chat.completions.create(
+            model="harbour/large", messages=messages("Tides?"), tools=[TOOL], tool_choice="required", parallel_tool_calls=True, **options
+        )
+
+    choice = ask().choices[0]
+    check_equal(choice.finish_reason, "tool_calls", "finish reason")
+    check_equal([call.function.name for call in choice.message.tool_calls], ["tide", "tide"], "calls")
+    pieces = [call for chunk in ask(stream=True) for choice in chunk.choices for call in choice.delta.tool_calls or []]
+    check_equal([piece.function.name for piece in pieces], ["tide", "tide"], "calls in a stream")
+    check_equal([piece.index for piece in pieces], [0, 1], "indexes in a stream")
+
+
+def slashes(session: Session) -> None:
+    listed = [model.id for model in session.client.models.list()]
+    check_equal(listed, ["harbour/large", "harbour/small/v2"], "models")
+    for name in listed:
+        check_equal(session.client.models.retrieve(name).id, name, "the retrieved model")
+
+
+def backend_errors(session: Session) -> None:
+    """What a backend says to a request for embeddings, as the SDK's own classes."""
+    for model, status in [("harbour-bad", 400), ("harbour-none", 404), ("harbour-long", 422), ("harbour-busy", 429), ("harbour-ill", 502)]:
+        session.expect(status, lambda model=model: session.client.embeddings.create(model=model, input="pier"))
+
+
+SECTIONS = {"embeddings": embeddings, "tools": tools, "slashes": slashes, "backend-errors": backend_errors, "chat": chat, "stream": stream, "models": models, "errors": errors, "too-large": too_large, "rate-limited": rate_limited}
 ALL = ["chat", "stream", "models", "errors", "too-large"]
 
 

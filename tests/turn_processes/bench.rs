@@ -228,5 +228,7 @@ fn profile(folder: &Path, command: &[&str]) -> AgentProfile {
         queue_mode: QueueMode::Followup,
         on_disconnect: OnDisconnect::Finish,
         max_attempts: 1,
+        models: Vec::new(),
+        embeddings_model: None,
     }
 }

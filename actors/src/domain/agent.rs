@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use serde::Serialize;
 
-use super::ids::AgentId;
+use super::{completion::MAILBOX_MODEL, ids::AgentId};
 
 /// Names that no agent has: the home folder or the configuration keeps them for something else.
 pub const RESERVED_NAMES: [&str; 9] = [
@@ -50,6 +50,32 @@ pub struct AgentProfile {
     pub on_disconnect: OnDisconnect,
     /// How often a task may be begun.
     pub max_attempts: u32,
+    /// Models that it may be asked for; none: any.
+    pub models: Vec<String>,
+    /// The model of its embeddings; `None`: the common one.
+    pub embeddings_model: Option<String>,
+}
+
+impl AgentProfile {
+    /// Whether it may be asked for this model. Names that mean an agent, and no name at all, always
+    /// pass: which model then works is the agent's own business.
+    pub fn may_be_asked_for(&self, model: Option<&str>) -> bool {
+        let Some(model) = model.map(str::trim).filter(|model| !model.is_empty()) else {
+            return true;
+        };
+        let allowed = |known: &String| known == model;
+        self.models.is_empty() || self.models.iter().any(allowed) || self.is_meant_by(model)
+    }
+
+    fn is_meant_by(&self, model: &str) -> bool {
+        let model = model.to_ascii_lowercase();
+        model == MAILBOX_MODEL
+            || model == "openclaw"
+            || ["openclaw/", "openclaw:", "agent:"]
+                .iter()
+                .any(|prefix| model.starts_with(prefix))
+            || model == self.id.as_str()
+    }
 }
 
 /// How tasks reach an agent.

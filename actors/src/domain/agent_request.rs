@@ -9,6 +9,7 @@ use thiserror::Error;
 use super::{prompt, task::TaskOrigin};
 use fields::Fields;
 
+pub mod embeddings;
 mod fields;
 mod messages;
 #[cfg(test)]
@@ -127,6 +128,8 @@ pub fn read_chat(body: &[u8]) -> Result<AgentRequest, RequestFault> {
     fields.integer("max_tokens", 1, i64::MAX)?;
     fields.integer("max_completion_tokens", 1, i64::MAX)?;
     fields.boolean("logprobs")?;
+    fields.object("logit_bias")?;
+    fields.string("reasoning_effort")?;
     fields.stop()?;
     if fields.integer("n", 1, 128)?.is_some_and(|n| n > 1) {
         return Err(RequestFault::Unsupported {

@@ -105,5 +105,7 @@ pub fn agent_profile(name: &str) -> AgentProfile {
         queue_mode: QueueMode::Followup,
         on_disconnect: OnDisconnect::Finish,
         max_attempts: 3,
+        models: Vec::new(),
+        embeddings_model: None,
     }
 }

@@ -27,7 +27,7 @@ use crate::http::{
     agent_tasks::{self, TaskReader},
     chat_completions,
     error::ApiError,
-    incoming::{Incoming, routed_agent},
+    incoming::{Incoming, asked_agent},
     sse,
 };
 
@@ -52,7 +52,7 @@ pub(super) async fn answer(
         (Route::Mailbox, _) => by_mailbox(shared, incoming).await,
         (Route::Agent(_), Previous::Unknown(id)) => Err(ApiError::previous_response_not_found(&id)),
         (Route::Agent(id), previous) => {
-            let agent = routed_agent(shared, &id)?;
+            let agent = asked_agent(shared, &id, incoming.facts.model.as_deref())?;
             by_agent(shared, &agent, incoming, previous.session()).await
         }
     }

@@ -45,7 +45,7 @@ struct Exited<'a> {
 /// # Errors
 /// 403, and 404 for an unknown turn.
 #[utoipa::path(get, path = "/turns/{id}/events", params(("id" = String, Path)), responses(
-    (status = 200, description = "server-sent events"),
+    (status = 200, body = Object, content_type = "text/event-stream", description = "server-sent events"),
     (status = 204, description = "the client has seen the last event"),
     (status = 403, body = crate::http::error::ErrorBody),
     (status = 404, body = crate::http::error::ErrorBody)))]

@@ -54,7 +54,7 @@ pub struct RawAgent {
     pub on_disconnect: Option<OnDisconnect>,
     /// What the program may do.
     pub permissions: Option<Permissions>,
-    /// Models that the agent may ask for; empty: all.
+    /// Models that may be asked of the agent, and that it is shown; empty: all. Names of agents and `local-agent` always pass.
     pub models: Option<Vec<String>>,
     /// Its embeddings model; empty: as configured under `[embeddings]`.
     pub embeddings_model: Option<String>,

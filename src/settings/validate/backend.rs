@@ -184,7 +184,8 @@ pub(super) fn base_url(written: &str) -> Result<String, String> {
     Ok(url.trim_end_matches('/').to_owned())
 }
 
-fn is_ourselves(url: &str, server: &ServerSettings) -> bool {
+/// Whether a URL leads to our own listener, as far as names tell.
+pub(super) fn is_ourselves(url: &str, server: &ServerSettings) -> bool {
     leads_to(url, &server.host, server.port)
 }
 

@@ -3,22 +3,12 @@
 use super::Checker;
 use crate::settings::layers::Layer;
 
-/// Stands for any name.
-const ANY: &str = "*";
-
 /// Beginnings of keys without effect, and how the warning names them.
-const WITHOUT_EFFECT: [(&[&str], &str); 9] = [
-    (&["agents", ANY, "models"], "agents.NAME.models"),
-    (
-        &["agents", ANY, "embeddings_model"],
-        "agents.NAME.embeddings_model",
-    ),
-    (&["embeddings"], "[embeddings]"),
+const WITHOUT_EFFECT: [(&[&str], &str); 5] = [
     (&["store", "url"], "store.url"),
     (&["store", "credentials"], "store.credentials"),
     (&["store", "replicas"], "store.replicas"),
     (&["store", "durability"], "store.durability"),
-    (&["limits", "embeddings_body"], "limits.embeddings_body"),
     (&["telemetry", "otlp_endpoint"], "telemetry.otlp_endpoint"),
 ];
 
@@ -29,10 +19,7 @@ impl Checker<'_> {
             let told = self.layers.iter().any(|(path, leaf)| {
                 leaf.source.layer > Layer::Default
                     && path.len() >= start.len()
-                    && path
-                        .iter()
-                        .zip(start)
-                        .all(|(key, known)| *known == ANY || key == known)
+                    && path.iter().zip(start).all(|(key, known)| key == known)
             });
             if told {
                 self.warnings.push(format!(

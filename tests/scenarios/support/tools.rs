@@ -39,6 +39,11 @@ impl Client {
         Self::new(&installed("webhooks/bin/python")?, program)
     }
 
+    /// A Python program beside which schemathesis is installed.
+    pub(crate) fn with_schemathesis(program: &'static str) -> Result<Self, ClientFailure> {
+        Self::new(&installed("schemathesis/bin/python")?, program)
+    }
+
     /// A JavaScript program.
     pub(crate) fn with_node(program: &'static str) -> Result<Self, ClientFailure> {
         Self::new(&installed("node/node_modules/.bin/node")?, program)
@@ -71,6 +76,15 @@ impl Client {
     ) -> Self {
         self.command.args(arguments);
         self
+    }
+
+    /// The same, while this thread goes on: it may have a part to play.
+    ///
+    /// # Errors
+    /// As [`Self::passes`].
+    pub(crate) async fn passes_meanwhile(self) -> ClientResult {
+        let ended = tokio::task::spawn_blocking(|| self.passes()).await;
+        ended.map_err(|broken| ClientFailure(broken.to_string()))?
     }
 
     /// Runs the program to its end.

@@ -84,8 +84,10 @@ fn check_named(fields: Fields<'_>, names: &[&str], form: Form) -> Result<(), Req
     let Some(choice) = fields.object("tool_choice")? else {
         return Ok(());
     };
-    if choice.string("type")? != Some("function") {
-        return Ok(());
+    match choice.string("type")? {
+        Some("function") => {}
+        Some(_) => return Ok(()),
+        None => return Err(choice.missing("type", "a string, as `function`")),
     }
     let wanted = match form {
         Form::Response => choice.get("name"),

@@ -1,0 +1,185 @@
+//! Asks the embeddings backend: one answer, nothing kept.
+//!
+//! Each HTTP worker judges the backend for itself. It has a circuit and a retry budget of its own,
+//! apart from those of chats: a backend may chat well and know nothing of embeddings. There is no
+//! stand-in: vectors of another model do not compare.
+
+mod admission;
+mod error;
+mod vectors;
+
+use std::{rc::Rc, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use postroom_actors::{
+    backend_relay::BackendConfig,
+    domain::{
+        agent_request::embeddings::Encoding,
+        backend_request::{ModelRule, build_backend_body},
+        reply_text::MAX_JSON,
+        retry::{AttemptFailure, next_retry, parse_retry_after},
+    },
+    ports::{Clock, Upstream, UpstreamBody, UpstreamRequest, UpstreamResponse},
+};
+use tokio::time::Instant;
+
+pub use self::error::EmbeddingsError;
+use self::{admission::Gate, error::Failed};
+use super::urls::join_url;
+
+const PATH: &str = "/v1/embeddings";
+
+/// How much is read of an error's body, in bytes.
+const MAX_ERROR: usize = 64 << 10;
+
+/// Asks for embeddings. One for each HTTP worker.
+pub struct Embedder {
+    upstream: Rc<dyn Upstream>,
+    clock: Arc<dyn Clock>,
+    backend: Arc<BackendConfig>,
+    gate: Gate,
+}
+
+/// One request for embeddings.
+#[derive(Debug)]
+pub struct EmbeddingsJob<'a> {
+    /// The client's body.
+    pub body: Bytes,
+    /// What becomes of its `model`.
+    pub model: ModelRule<'a>,
+    /// How the client wants its vectors.
+    pub encoding: Encoding,
+    /// Its `traceparent` header, passed on.
+    pub traceparent: Option<String>,
+}
+
+impl Embedder {
+    /// Makes the embedder of the calling thread.
+    pub fn new(
+        upstream: Rc<dyn Upstream>,
+        clock: Arc<dyn Clock>,
+        backend: Arc<BackendConfig>,
+    ) -> Self {
+        let gate = Gate::new(Arc::clone(&clock));
+        Self {
+            upstream,
+            clock,
+            backend,
+            gate,
+        }
+    }
+
+    /// The model that is asked for whoever asks; `None`: the client's own.
+    pub fn model(&self) -> Option<&str> {
+        self.backend.model.as_deref()
+    }
+
+    /// Asks the backend, again where that makes sense and there is time.
+    ///
+    /// # Errors
+    /// [`EmbeddingsError`], as the client is to be told.
+    ///
+    /// # Cancel safety
+    /// Dropping the future stops asking.
+    pub async fn embed(&self, job: EmbeddingsJob<'_>) -> Result<Bytes, EmbeddingsError> {
+        let _place = self.gate.enter()?;
+        let body = build_backend_body(&job.body, job.model, None, None);
+        let begun = Instant::now();
+        let mut retries_done = 0;
+        loop {
+            let failed = match self.attempt(body.clone(), &job, begun).await {
+                Ok(answer) => {
+                    self.gate.answered();
+                    return Ok(answer);
+                }
+                Err(failed) => failed,
+            };
+            self.note(&failed);
+            let left = self.first_byte_left(begun);
+            let wait = next_retry(failed.failure, retries_done, left, fastrand::f64());
+            match wait {
+                Some(wait) if self.gate.may_retry() => tokio::time::sleep(wait).await,
+                _ => return Err(failed.into()),
+            }
+            retries_done += 1;
+        }
+    }
+
+    fn note(&self, failed: &Failed) {
+        let Failed { failure, error, .. } = failed;
+        let status = match failure {
+            AttemptFailure::Status { status, .. } => Some(*status),
+            _ => None,
+        };
+        tracing::warn!(path = PATH, status, %error, "embeddings_failed");
+        metrics::counter!("postroom_embeddings_failures_total", "reason" => failure.reason())
+            .increment(1);
+        self.gate.failed(*failure);
+    }
+
+    async fn attempt(
+        &self,
+        body: Bytes,
+        job: &EmbeddingsJob<'_>,
+        begun: Instant,
+    ) -> Result<Bytes, Failed> {
+        let request = self.request(body, job, begun);
+        let response = self.upstream.send(request).await?;
+        if !(200..300).contains(&response.status) {
+            return Err(self.refused(response).await);
+        }
+        let answer = read(response.body, MAX_JSON)
+            .await?
+            .ok_or_else(|| Failed::broken("the answer is larger than 20 MiB"))?;
+        vectors::in_encoding(answer, job.encoding).map_err(|bad| Failed::broken(&bad.to_string()))
+    }
+
+    fn request(&self, body: Bytes, job: &EmbeddingsJob<'_>, begun: Instant) -> UpstreamRequest {
+        let agent = concat!("postroom/", env!("CARGO_PKG_VERSION"));
+        let mut headers = vec![
+            ("content-type", "application/json".to_owned()),
+            ("accept", "application/json".to_owned()),
+            ("user-agent", agent.to_owned()),
+        ];
+        headers.extend(job.traceparent.clone().map(|value| ("traceparent", value)));
+        let mut timeouts = self.backend.timeouts;
+        timeouts.first_byte = self.first_byte_left(begun);
+        timeouts.whole = timeouts.whole.saturating_sub(begun.elapsed());
+        UpstreamRequest {
+            method: "POST",
+            url: join_url(&self.backend.base_url, PATH).into(),
+            credential: self.backend.credential.clone(),
+            headers,
+            body,
+            timeouts,
+        }
+    }
+
+    /// What is left until the backend must have begun to answer.
+    fn first_byte_left(&self, begun: Instant) -> Duration {
+        let timeouts = &self.backend.timeouts;
+        let bound = timeouts.first_byte.min(timeouts.whole);
+        bound.saturating_sub(begun.elapsed())
+    }
+
+    async fn refused(&self, response: UpstreamResponse) -> Failed {
+        let now = self.clock.now();
+        let retry_after = response.retry_after.as_deref();
+        let retry_after = retry_after.and_then(|value| parse_retry_after(value, now));
+        let body = read(response.body, MAX_ERROR).await.ok().flatten();
+        Failed::refused(response.status, retry_after, &body.unwrap_or_default())
+    }
+}
+
+/// Reads a body to its end; `None` where it is longer than `most` bytes.
+async fn read(mut body: UpstreamBody, most: usize) -> Result<Option<Bytes>, Failed> {
+    let mut whole = Vec::new();
+    while let Some(chunk) = body.next().await {
+        whole.extend_from_slice(&chunk?);
+        if whole.len() > most {
+            return Ok(None);
+        }
+    }
+    Ok(Some(whole.into()))
+}
