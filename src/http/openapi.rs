@@ -4,8 +4,8 @@ use actix_web::HttpResponse;
 use utoipa::OpenApi;
 
 use super::{
-    agent_reply, agents, chat_completions, dead_letters, error, health, messages, metrics, models,
-    responses, turns,
+    agent_reply, agents, chat_completions, dead_letters, error, health, keys, messages, metrics,
+    models, responses, turns,
 };
 
 /// What the service offers, as OpenAPI 3.1.
@@ -36,6 +36,9 @@ use super::{
         messages::list::list,
         messages::show::show,
         messages::cancel::cancel,
+        keys::list,
+        keys::make,
+        keys::revoke,
         dead_letters::list,
         dead_letters::show,
         dead_letters::retry,

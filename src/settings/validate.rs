@@ -24,6 +24,8 @@ mod inert;
 mod peers;
 mod server;
 
+pub(super) use server::is_loopback;
+
 const LEAST_BODY: u64 = 1 << 10;
 const MOST_BODY: u64 = 64 << 20;
 
@@ -56,7 +58,9 @@ pub(super) fn settings(
         warnings,
     };
     let keys = checker.keys(raw);
-    let server = checker.server(&raw.server, !keys.is_empty());
+    let stored_keys = checker.stored_keys(&home, &keys);
+    let more_keys = !keys.is_empty() || !stored_keys.is_empty();
+    let server = checker.server(&raw.server, more_keys);
     let mailbox = checker.mailbox(&raw.mailbox);
     let (backend, backends) = checker.backends(raw, &server);
     let routing = checker.routing(raw);
@@ -90,6 +94,7 @@ pub(super) fn settings(
         home,
         server,
         keys,
+        stored_keys,
         mailbox,
         backend,
         backends,
