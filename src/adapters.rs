@@ -6,6 +6,7 @@ pub mod inbox_files;
 pub mod peer_http;
 pub mod store_sqlite;
 pub mod system_clock;
+pub mod tls_certificate;
 pub mod transcripts;
 pub mod turn_process;
 pub mod upstream_http;

@@ -15,7 +15,6 @@ mod remote_health;
 mod route;
 mod upload;
 pub mod upstream_proxy;
-pub mod visitors;
 
 pub use self::route::{PassingLimits, Route};
 

@@ -21,6 +21,7 @@ use self::{
     demo::DemoArgs,
     enable::{EnableArgs, UnitArgs},
     hire::{HireArgs, InitArgs},
+    keys::KeysArgs,
     list::ListArgs,
     messages::MessagesArgs,
     send::{SendArgs, SendFailure},
@@ -32,7 +33,7 @@ use self::{
     upstream_proxy::UpstreamProxyArgs,
 };
 use crate::{
-    settings::{ConfigError, Flags},
+    settings::{ConfigError, Flags, stored_keys::InvalidKey},
     startup::StartError,
 };
 
@@ -48,6 +49,7 @@ mod demo_agent;
 mod disable;
 mod enable;
 mod hire;
+mod keys;
 mod list;
 mod message_view;
 mod messages;
@@ -140,6 +142,8 @@ pub enum Command {
     Messages(MessagesArgs),
     /// Messages that got nowhere
     DeadLetters(DeadLettersArgs),
+    /// Keys that let others in
+    Keys(KeysArgs),
     /// Have systemd run the service
     Enable(EnableArgs),
     /// Have systemd start the service again
@@ -325,6 +329,7 @@ fn execute(invocation: Invocation, world: &World, output: &mut dyn Write) -> any
         Command::Send(args) => send::run(&args, world, output),
         Command::Messages(args) => messages::run(&args, world, output),
         Command::DeadLetters(args) => dead_letters::run(&args, world, output),
+        Command::Keys(args) => keys::run(&args, world, output),
         Command::Enable(args) => enable::run(&args, world, &mut RealSystem, output),
         Command::Restart(args) => enable::restart(&args, world, &mut RealSystem, output),
         Command::Disable(args) => disable::run(&args, world, &mut RealSystem, output),
@@ -370,7 +375,9 @@ pub fn exit_code(failure: &anyhow::Error) -> u8 {
         error.exit_code()
     } else if let Some(error) = failure.downcast_ref::<SendFailure>() {
         error.exit_code()
-    } else if failure.downcast_ref::<InvalidAgentId>().is_some() {
+    } else if failure.downcast_ref::<InvalidAgentId>().is_some()
+        || failure.downcast_ref::<InvalidKey>().is_some()
+    {
         exit::USAGE
     } else if failure.downcast_ref::<io::Error>().is_some() {
         exit::IO

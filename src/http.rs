@@ -1,6 +1,7 @@
 //! The HTTP surface: the route table, and what every request meets on its way in.
 //!
-//! A request passes, in this order: a net for panics, the check of its key, its handler. Handlers
+//! A request passes, in this order: a net for panics, what browsers ask beforehand, the check of its
+//! key, its handler. Handlers
 //! talk to actors through mailboxes and to the outside through ports; they know no adapter.
 
 mod agent_chat;
@@ -10,11 +11,13 @@ pub mod agents;
 pub mod auth;
 pub mod body;
 pub mod chat_completions;
+pub mod cors;
 pub mod dead_letters;
 pub mod embeddings;
 pub mod error;
 pub mod health;
 mod incoming;
+pub mod keys;
 pub mod messages;
 pub mod metrics;
 pub mod models;
@@ -24,6 +27,7 @@ pub mod responses;
 mod sse;
 pub mod state;
 pub mod turns;
+pub mod visitors;
 mod waiting;
 
 use actix_web::{HttpRequest, Resource, Route, web};
@@ -41,6 +45,7 @@ pub fn routes(config: &mut web::ServiceConfig, endpoints: EndpointsSettings) {
     }
     config
         .configure(agent_routes)
+        .configure(key_routes)
         .service(get("/health", web::get().to(health::health)))
         .service(get("/healthz", web::get().to(health::live)))
         .service(get("/readyz", web::get().to(health::ready)))
@@ -114,6 +119,21 @@ fn agent_routes(config: &mut web::ServiceConfig) {
         )
         .service(get("/turns/{id}/events", web::get().to(turns::follow)))
         .service(post("/agent-reply", web::post().to(agent_reply::take)));
+}
+
+fn key_routes(config: &mut web::ServiceConfig) {
+    config
+        .service(
+            web::resource("/keys")
+                .route(web::get().to(keys::list))
+                .route(web::post().to(keys::make))
+                .else_405("GET, POST"),
+        )
+        .service(
+            web::resource("/keys/{name}")
+                .route(web::delete().to(keys::revoke))
+                .else_405("DELETE"),
+        );
 }
 
 fn message_routes(config: &mut web::ServiceConfig) {

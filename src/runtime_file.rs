@@ -29,6 +29,9 @@ pub struct RuntimeFile {
     pub pid: u32,
     /// Where it listens, e.g. `http://127.0.0.1:7011`; no slash at the end.
     pub endpoint: String,
+    /// With `https`, the SHA-256 of its certificate, as hex digits: no other one is meant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<String>,
     /// An operator key that is good for this run only.
     pub key: String,
     /// The version of the program.

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, sync::Arc,
 
 use postroom_actors::domain::{ids::AgentId, party::PeerName};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 pub mod agents;
 pub mod bridge;
@@ -26,6 +26,7 @@ mod secret_files;
 mod shape;
 pub mod show;
 pub mod size;
+pub mod stored_keys;
 mod toml_file;
 mod validate;
 
@@ -39,6 +40,7 @@ pub use load::{Loaded, Sources, load, load_with_sources};
 pub use locate::home;
 pub use peers::{CourierSettings, PeerSettings};
 pub use problem::{ConfigError, Problem};
+pub use stored_keys::StoredKey;
 
 /// Everything the service is told by its files, environment and flags.
 #[derive(Debug, Clone)]
@@ -54,6 +56,8 @@ pub struct Settings {
     pub server: ServerSettings,
     /// Named keys besides `server.key`.
     pub keys: BTreeMap<String, KeySettings>,
+    /// Keys that a command made; none of them has the name of a configured one.
+    pub stored_keys: Vec<StoredKey>,
     /// Where requests go that name nobody.
     pub routing: RoutingSettings,
     /// The inbox folder and what is written there.
@@ -91,6 +95,11 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Whether any key is known, so that one is asked for.
+    pub fn has_keys(&self) -> bool {
+        self.server.key.is_some() || !self.keys.is_empty() || !self.stored_keys.is_empty()
+    }
+
     /// Whether anything ends when the client goes away that asked for it (`on_disconnect`).
     pub fn anything_ends_with_its_client(&self) -> bool {
         let mut backends = self.backend.iter().chain(self.backends.values());
@@ -163,6 +172,33 @@ pub struct ServerSettings {
     pub allow_unauthenticated: bool,
     /// Whose `X-Forwarded-For` counts.
     pub trusted_proxies: Vec<std::net::IpAddr>,
+    /// Further names of ours, for requests without a key.
+    pub allowed_hosts: Vec<String>,
+    /// Whose web pages may ask, as `scheme://host:port`.
+    pub allowed_origins: Vec<String>,
+    /// Certificate and key; `None`: plain HTTP.
+    pub tls: Option<TlsFiles>,
+}
+
+impl ServerSettings {
+    /// Whether it is reached from outside of this machine, and may not be without a key.
+    pub fn must_ask_for_keys(&self) -> bool {
+        !self.is_loopback() && !self.allow_unauthenticated
+    }
+
+    /// Whether only this machine reaches it.
+    pub fn is_loopback(&self) -> bool {
+        validate::is_loopback(&self.host)
+    }
+}
+
+/// `server.tls_cert` and `server.tls_key`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate and those that signed it, PEM; absolute.
+    pub cert: PathBuf,
+    /// Its private key, PEM; absolute.
+    pub key: PathBuf,
 }
 
 /// `[keys.NAME]`
@@ -177,7 +213,9 @@ pub struct KeySettings {
 }
 
 /// What the holder of a key may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
     /// The `OpenAI` surface and its own messages.
@@ -186,6 +224,23 @@ pub enum Role {
     Agent,
     /// Everything.
     Operator,
+}
+
+impl Role {
+    /// How it is written.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Agent => "agent",
+            Self::Operator => "operator",
+        }
+    }
+
+    /// Reads how it is written.
+    pub fn parse(text: &str) -> Option<Self> {
+        let all = [Self::Client, Self::Agent, Self::Operator];
+        all.into_iter().find(|role| role.name() == text)
+    }
 }
 
 /// `[routing]`

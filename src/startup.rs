@@ -11,6 +11,7 @@ mod error;
 mod maintenance;
 mod post_room;
 mod running;
+mod tls;
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
@@ -18,7 +19,7 @@ use std::{
     time::Duration,
 };
 
-use actix_web::{App, HttpServer, middleware::from_fn, web};
+use actix_web::{App, HttpServer, dev::Server, middleware::from_fn, web};
 use metrics_exporter_prometheus::PrometheusHandle;
 use postroom_actors::{
     agent_supervisor, backend_relay, courier as courier_actor,
@@ -30,9 +31,9 @@ use self::backends::Backends;
 pub use self::error::StartError;
 pub use self::post_room::PostRoom;
 use crate::{
-    adapters::{store_sqlite, system_clock::SystemClock},
+    adapters::{store_sqlite, system_clock::SystemClock, tls_certificate::TlsCertificate},
     cli::exit,
-    http::{self, SharedState, auth, panics},
+    http::{self, SharedState, auth, cors, panics},
     settings::Settings,
     shutdown, telemetry,
 };
@@ -95,54 +96,37 @@ async fn run(settings: Settings, mode: Mode, metrics: PrometheusHandle) -> Resul
         return Ok(exit::OK);
     }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let certificate = tls::certificate(&settings.server)?;
+    let scheme = tls::scheme(certificate.as_ref());
     let listener = listen(&settings)?;
     let address = listener.local_addr().map_err(|source| StartError::Listen {
         address: settings.server.host.clone(),
         source,
     })?;
-    let endpoint = format!("http://{address}");
-    let own_url = own_url(address);
+    let endpoint = format!("{scheme}://{address}");
+    let own_url = own_url(scheme, address);
     let post_room = PostRoom::open(&settings, mode, Arc::clone(&clock), &own_url)?;
     post_room.take_in_agents(&settings).await;
-    let backends = Backends::new(&settings);
-    let workers = settings.server.workers;
-    let runtime = running::runtime_file(own_url)?;
+    if let Some(certificate) = &certificate {
+        tls::warn_of_another_name(&settings, certificate, &own_url);
+    }
+    let fingerprint = certificate.as_ref().map(|it| it.fingerprint());
+    let runtime = running::runtime_file(own_url, fingerprint)?;
     let shared = web::Data::new(post_room.shared_state(&settings, metrics, endpoint, &runtime.key));
     maintenance::start(&settings, &shared);
     Arc::clone(&post_room.agents).keep_looking_after(mode.interval);
-    let state = shared.clone();
-    let server = HttpServer::new(move || {
-        let app_state = backends.worker(&state);
-        let endpoints = state.endpoints;
-        App::new()
-            .app_data(state.clone())
-            .app_data(web::Data::new(app_state))
-            .configure(|config| http::routes(config, endpoints))
-            .wrap(from_fn(auth::check))
-            .wrap(from_fn(panics::catch))
-    });
-    // Small answers leave at once: actix-web leaves Nagle's algorithm on. Signals are ours.
-    // Whoever closes its side counts as gone where that ends something: otherwise it is read on, and
-    // answered, also where what follows its request is no HTTP.
-    let server = server
-        .tcp_nodelay(true)
-        .h1_allow_half_closed(!settings.anything_ends_with_its_client())
-        .backlog(1024)
-        .keep_alive(shutdown::KEEP_ALIVE)
-        .client_request_timeout(shutdown::HEAD_TIMEOUT)
-        .client_disconnect_timeout(shutdown::LINGER)
-        .shutdown_timeout(shutdown::HTTP_GRACE.as_secs())
-        .disable_signals()
-        .workers(workers)
-        .listen(listener)
-        .map_err(|source| StartError::Listen {
-            address: address.to_string(),
-            source,
-        })?
-        .run();
+    let listening = Listening {
+        listener,
+        address,
+        certificate: certificate.clone(),
+    };
+    let server = listening.server(&settings, &shared)?;
     let metrics_server = listen_for_metrics(&settings, &shared)?;
     let bridge = bridge::listen(&settings)?;
     let told = running::tell(&runtime, &settings.home);
+    if let Some(certificate) = certificate {
+        tls::keep_fresh(certificate, told.as_ref(), clock);
+    }
     announce(&settings, &shared);
     let code =
         shutdown::run_until_stopped(server, metrics_server, bridge, post_room, &shared).await;
@@ -150,14 +134,67 @@ async fn run(settings: Settings, mode: Mode, metrics: PrometheusHandle) -> Resul
     Ok(code)
 }
 
+/// Where requests come in.
+struct Listening {
+    listener: TcpListener,
+    address: SocketAddr,
+    /// With TLS.
+    certificate: Option<Arc<TlsCertificate>>,
+}
+
+impl Listening {
+    /// Small answers leave at once: actix-web leaves Nagle's algorithm on. Signals are ours.
+    /// Whoever closes its side counts as gone where that ends something: otherwise it is read on,
+    /// and answered, also where what follows its request is no HTTP.
+    fn server(
+        self,
+        settings: &Settings,
+        shared: &web::Data<SharedState>,
+    ) -> Result<Server, StartError> {
+        let (state, backends) = (shared.clone(), Backends::new(settings));
+        let server = HttpServer::new(move || {
+            let app_state = backends.worker(&state);
+            let endpoints = state.endpoints;
+            App::new()
+                .app_data(state.clone())
+                .app_data(web::Data::new(app_state))
+                .configure(|config| http::routes(config, endpoints))
+                .wrap(from_fn(auth::check))
+                .wrap(from_fn(cors::answer))
+                .wrap(from_fn(panics::catch))
+        });
+        let server = server
+            .tcp_nodelay(true)
+            .h1_allow_half_closed(!settings.anything_ends_with_its_client())
+            .backlog(1024)
+            .keep_alive(shutdown::KEEP_ALIVE)
+            .client_request_timeout(shutdown::HEAD_TIMEOUT)
+            .client_disconnect_timeout(shutdown::LINGER)
+            .shutdown_timeout(shutdown::HTTP_GRACE.as_secs())
+            .disable_signals()
+            .workers(settings.server.workers);
+        let bound = match &self.certificate {
+            Some(certificate) => {
+                server.listen_rustls_0_23(self.listener, certificate.server_config()?)
+            }
+            None => server.listen(self.listener),
+        };
+        let bound = bound.map_err(|source| StartError::Listen {
+            address: self.address.to_string(),
+            source,
+        })?;
+        Ok(bound.run())
+    }
+}
+
 /// Where this machine reaches us: of all addresses, the loopback one.
-fn own_url(address: SocketAddr) -> String {
+fn own_url(scheme: &str, address: SocketAddr) -> String {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
         ip => ip,
     };
-    format!("http://{}", SocketAddr::new(ip, address.port()))
+    format!("{scheme}://{}", SocketAddr::new(ip, address.port()))
 }
 
 fn listen(settings: &Settings) -> Result<TcpListener, StartError> {
@@ -176,7 +213,7 @@ fn bind(address: impl std::net::ToSocketAddrs) -> std::io::Result<TcpListener> {
 fn listen_for_metrics(
     settings: &Settings,
     shared: &web::Data<SharedState>,
-) -> Result<Option<actix_web::dev::Server>, StartError> {
+) -> Result<Option<Server>, StartError> {
     let Some(address) = settings.metrics.listen else {
         return Ok(None);
     };
@@ -205,7 +242,7 @@ fn announce(settings: &Settings, shared: &SharedState) {
         store = %settings.store.path.display(),
         backend_url = settings.backend.as_ref().map_or("", |backend| backend.url.as_str()),
         workers = settings.server.workers,
-        api_key_auth = if settings.server.key.is_some() || !settings.keys.is_empty() { "enabled" } else { "disabled" },
+        api_key_auth = if settings.has_keys() { "enabled" } else { "disabled" },
         "postroom listens"
     );
 }

@@ -13,10 +13,9 @@ use super::{
     probe::Prober,
     remote_health::BridgeHealth,
     route::{self, Route},
-    visitors::Visitors,
 };
 use crate::{
-    http::{body::cut_upload, error::ApiError},
+    http::{body::cut_upload, error::ApiError, visitors::Visitors},
     settings::bridge::BridgeModel,
 };
 

@@ -12,9 +12,8 @@ use super::{
     paths,
     route::{self, Route},
     service,
-    visitors::Visitors,
 };
-use crate::http::{body::cut_upload, error::ApiError};
+use crate::http::{body::cut_upload, error::ApiError, visitors::Visitors};
 
 /// What all workers share.
 pub struct Shared {

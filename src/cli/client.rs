@@ -8,7 +8,11 @@ use hyper::{Method, Request, Response, body::Incoming, header};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use thiserror::Error;
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    time::timeout,
+};
 
 use super::exit;
 use crate::runtime_file::{RuntimeFile, RuntimeFileError};
@@ -16,8 +20,10 @@ use crate::runtime_file::{RuntimeFile, RuntimeFileError};
 pub(super) mod events;
 #[cfg(test)]
 pub(super) mod tests;
+mod tls;
 
 use events::Events;
+use tls::Tls;
 
 /// Until a connection stands.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -74,12 +80,19 @@ impl ClientError {
     }
 }
 
+/// What a request goes over.
+trait Connection: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Connection for T {}
+
 /// Talks to one service.
 pub(super) struct Client {
     endpoint: String,
     /// `host:port` to connect to.
     address: String,
     key: String,
+    /// With `https`.
+    tls: Option<Tls>,
     /// Whose file told of it; for the words where it does not answer.
     runtime: Option<(RuntimeFile, String)>,
 }
@@ -90,13 +103,19 @@ impl Client {
         let Some(runtime) = RuntimeFile::read(home)? else {
             return Err(ClientError::NotRunning { why: String::new() });
         };
-        let mut client = Self::at(&runtime.endpoint, &runtime.key)?;
+        let certificate = runtime.certificate.as_deref();
+        let mut client = Self::over(&runtime.endpoint, &runtime.key, certificate)?;
         client.runtime = Some((runtime, RuntimeFile::path(home).display().to_string()));
         Ok(client)
     }
 
     /// The service at an endpoint (`http://host:port`).
     pub(super) fn at(endpoint: &str, key: &str) -> Result<Self, ClientError> {
+        Self::over(endpoint, key, None)
+    }
+
+    /// The same with `https`, where its certificate is known.
+    fn over(endpoint: &str, key: &str, certificate: Option<&str>) -> Result<Self, ClientError> {
         let endpoint = endpoint.trim_end_matches('/');
         let unusable = |problem: &str| ClientError::NoAnswer {
             endpoint: endpoint.to_owned(),
@@ -105,8 +124,9 @@ impl Client {
         let uri: hyper::Uri = endpoint
             .parse()
             .map_err(|_invalid| unusable("this is no URL"))?;
-        if uri.scheme_str() != Some("http") {
-            return Err(unusable("only `http://` is spoken here"));
+        let is_https = uri.scheme_str() == Some("https");
+        if !is_https && uri.scheme_str() != Some("http") {
+            return Err(unusable("only `http://` and `https://` are spoken here"));
         }
         let host = match uri.host() {
             // Everywhere is also here.
@@ -115,8 +135,16 @@ impl Client {
             Some(host) => host,
             None => return Err(unusable("this names no host")),
         };
+        let tls = match (is_https, certificate) {
+            (false, _) => None,
+            (true, Some(certificate)) => Some(Tls::pinned(host, certificate)),
+            (true, None) => return Err(unusable("its certificate is not known")),
+        };
+        let tls = tls.transpose().map_err(|problem| unusable(&problem))?;
+        let usual = if is_https { 443 } else { 80 };
         Ok(Self {
-            address: format!("{host}:{}", uri.port_u16().unwrap_or(80)),
+            tls,
+            address: format!("{host}:{}", uri.port_u16().unwrap_or(usual)),
             endpoint: endpoint.to_owned(),
             key: key.to_owned(),
             runtime: None,
@@ -232,12 +260,17 @@ impl Client {
         sender.send_request(request).await.map_err(broken)
     }
 
-    async fn connect(&self) -> Result<TcpStream, ClientError> {
-        match timeout(CONNECT, TcpStream::connect(&self.address)).await {
-            Ok(Ok(stream)) => Ok(stream),
-            Ok(Err(error)) => Err(self.not_connected(&error)),
-            Err(_elapsed) => Err(self.no_answer("no connection within 5 s".to_owned())),
-        }
+    async fn connect(&self) -> Result<Box<dyn Connection>, ClientError> {
+        let late = |_elapsed| self.no_answer("no connection within 5 s".to_owned());
+        let connecting = timeout(CONNECT, TcpStream::connect(&self.address));
+        let stream = connecting.await.map_err(late)?;
+        let stream = stream.map_err(|error| self.not_connected(&error))?;
+        let Some(tls) = &self.tls else {
+            return Ok(Box::new(stream));
+        };
+        let greeting = timeout(CONNECT, tls.over(stream)).await.map_err(late)?;
+        let stream = greeting.map_err(|error| self.no_answer(error.to_string()))?;
+        Ok(Box::new(stream))
     }
 
     /// A connection that is refused means that the file was left behind.
@@ -290,4 +323,12 @@ pub(super) fn block_on<T>(command: impl Future<Output = anyhow::Result<T>>) -> a
         .enable_all()
         .build()?;
     runtime.block_on(command)
+}
+
+/// Whether a command failed because no service runs.
+pub(super) fn is_not_running(error: &anyhow::Error) -> bool {
+    matches!(
+        error.downcast_ref::<ClientError>(),
+        Some(ClientError::NotRunning { .. })
+    )
 }

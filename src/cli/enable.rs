@@ -6,7 +6,6 @@ use std::{
     collections::BTreeMap,
     fs, io,
     io::Write,
-    net::IpAddr,
     path::{Path, PathBuf},
 };
 
@@ -253,12 +252,7 @@ fn needs_key(args: &EnableArgs, world: &World) -> anyhow::Result<bool> {
         .environment
         .retain(|(name, _)| name == "POSTROOM_HOME");
     let settings = load(sources)?;
-    let host = settings.server.host.trim_matches(['[', ']']);
-    let is_loopback = host.eq_ignore_ascii_case("localhost")
-        || host
-            .parse::<IpAddr>()
-            .is_ok_and(|address| address.is_loopback());
-    Ok(!is_loopback && settings.server.key.is_none() && settings.keys.is_empty())
+    Ok(!settings.server.is_loopback() && !settings.has_keys())
 }
 
 fn unit_text(args: &EnableArgs, world: &World, home: &Path, environment_file: &Path) -> String {

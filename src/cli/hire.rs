@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{
     HomeArgs, World,
     agent_view::{self, shown},
-    client::{Client, ClientError, block_on},
+    client::{Client, block_on, is_not_running},
     exit,
 };
 use crate::{
@@ -80,13 +80,6 @@ pub(super) fn run(args: &HireArgs, world: &World, output: &mut dyn Write) -> any
         Err(error) => return Err(error),
     }
     Ok(exit::OK)
-}
-
-fn is_not_running(error: &anyhow::Error) -> bool {
-    matches!(
-        error.downcast_ref::<ClientError>(),
-        Some(ClientError::NotRunning { .. })
-    )
 }
 
 fn prepare(args: &HireArgs, world: &World, id: AgentId) -> anyhow::Result<()> {

@@ -7,8 +7,12 @@
 //! Where peers have secrets, nobody sends messages without a credential, and a wrong
 //! `X-Shared-Secret` counts as a wrong key. A peer has no role: it sends and reads messages, and all
 //! other surfaces are closed to it.
+//!
+//! Whoever is let in without showing anything could be a web page of others: its [`Visitors`] are
+//! checked. Whoever shows something right is no such page, which knows no credential.
 
 pub mod attempts;
+mod key_ring;
 mod keys;
 mod peer_secrets;
 mod signature;
@@ -30,12 +34,13 @@ use actix_web::{
 };
 use postroom_actors::ports::Clock;
 
-use self::attempts::{Attempts, Verdict};
+use self::attempts::{Attempts, Verdict, client_address};
 pub use self::{
-    keys::{Caller, Keys},
+    key_ring::{KeyChangeError, KeyView, Keys},
+    keys::Caller,
     turn_access::{TurnAccess, TurnTokenCheck},
 };
-use super::{SharedState, body, error::ApiError};
+use super::{SharedState, body, error::ApiError, visitors::Visitors};
 use crate::settings::Role;
 
 /// Paths that tell nothing worth a key: probes of whoever runs the machine.
@@ -45,38 +50,51 @@ const OPEN_PATHS: [&str; 2] = ["/healthz", "/readyz"];
 pub struct Door {
     keys: Keys,
     turns: TurnAccess,
+    visitors: Visitors,
     trusted_proxies: Vec<IpAddr>,
     attempts: Mutex<Attempts>,
     clock: Arc<dyn Clock>,
 }
 
 impl Door {
-    /// A door that these keys and the tokens of turns open.
+    /// A door that these keys and the tokens of turns open, and without any key these visitors.
     pub fn new(
         keys: Keys,
         turns: TurnAccess,
+        visitors: Visitors,
         trusted_proxies: Vec<IpAddr>,
         clock: Arc<dyn Clock>,
     ) -> Self {
         Self {
             keys,
             turns,
+            visitors,
             trusted_proxies,
             attempts: Mutex::default(),
             clock,
         }
     }
 
+    /// The keys that open it.
+    pub const fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    /// Who may come without a key, and whose pages may ask.
+    pub const fn visitors(&self) -> &Visitors {
+        &self.visitors
+    }
+
     async fn let_in(&self, request: &ServiceRequest) -> Result<Caller, ApiError> {
         let surface = Surface::of(request);
         let key = bearer(request);
-        if let Some(caller) = key.and_then(|key| self.keys.find(key)) {
+        if let Some(caller) = key.and_then(|key| self.keys.find(key, self.clock.now())) {
             return Ok(caller);
         }
         if let Some(turn) = key.and_then(|key| self.turns.turn_of(key)) {
             // It was right once: nobody is guessing.
             let caller = self.turns.caller(turn, self.clock.now()).await?;
-            return caller.map_or_else(|| self.stranger(surface), Ok);
+            return caller.map_or_else(|| self.stranger(surface, request), Ok);
         }
         let shown = self.shown(request, surface, key);
         let mut peers = shown.iter().filter_map(|shown| self.peer_of(shown));
@@ -90,7 +108,7 @@ impl Door {
         if surface == Surface::Message && is_signed && self.keys.peers().can_any_sign() {
             return Ok(Caller::unproven(self.client_address(request)));
         }
-        self.stranger(surface)
+        self.stranger(surface, request)
     }
 
     /// What is shown that must be right.
@@ -110,15 +128,16 @@ impl Door {
     }
 
     /// Whoever shows nothing that we know.
-    fn stranger(&self, surface: Surface) -> Result<Caller, ApiError> {
+    fn stranger(&self, surface: Surface, request: &ServiceRequest) -> Result<Caller, ApiError> {
         if self.is_closed(surface) {
             return Err(ApiError::unauthorized());
         }
+        self.visitors.check(request.headers())?;
         Ok(Caller::anyone())
     }
 
     /// Whether a surface is closed to strangers.
-    const fn is_closed(&self, surface: Surface) -> bool {
+    fn is_closed(&self, surface: Surface) -> bool {
         !self.keys.is_empty() || (surface.sends() && self.keys.peers().are_any())
     }
 
@@ -134,14 +153,11 @@ impl Door {
         })
     }
 
-    /// The peer, or whom a trusted proxy names: the last of `X-Forwarded-For` that is not one too.
+    /// Whose request it is; `None` where the connection does not tell.
     fn client_address(&self, request: &ServiceRequest) -> Option<IpAddr> {
         let peer = request.peer_addr()?.ip();
-        Some(attempts::client_address(
-            peer,
-            request.headers(),
-            &self.trusted_proxies,
-        ))
+        let headers = request.headers();
+        Some(client_address(peer, headers, &self.trusted_proxies))
     }
 }
 
@@ -223,7 +239,7 @@ pub fn require(request: &actix_web::HttpRequest, role: Role) -> Result<Caller, A
         .get::<Caller>()
         .filter(|caller| caller.may(role))
         .cloned()
-        .ok_or_else(|| ApiError::forbidden(keys::role_name(role)))
+        .ok_or_else(|| ApiError::forbidden(role.name()))
 }
 
 /// Who is asking, for messages between agents: a peer, a turn, or the holder of any key. For

@@ -3,6 +3,7 @@
 //! The form serves the predecessor's clients (`status`) and OpenAI's (`error.message`,
 //! `error.type`, `error.code`, `error.param`).
 
+mod access;
 mod agents;
 mod backend;
 mod messages;

@@ -12,7 +12,7 @@ use utoipa::{
 };
 
 use super::{
-    AppState, agent_reply, agents, chat_completions, dead_letters, embeddings, error, health,
+    AppState, agent_reply, agents, chat_completions, dead_letters, embeddings, error, health, keys,
     messages, metrics, models, responses, turns,
 };
 use crate::settings::EndpointsSettings;
@@ -47,6 +47,9 @@ pub(super) use self::bodies::{ChatBody, EmbeddingsBody, ResponseBody};
         messages::list::list,
         messages::show::show,
         messages::cancel::cancel,
+        keys::list,
+        keys::make,
+        keys::revoke,
         dead_letters::list,
         dead_letters::show,
         dead_letters::retry,

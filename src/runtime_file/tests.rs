@@ -10,6 +10,7 @@ fn runtime() -> RuntimeFile {
     RuntimeFile {
         pid: std::process::id(),
         endpoint: "http://127.0.0.1:7011".to_owned(),
+        certificate: None,
         key: fresh_key().unwrap(),
         version: "0.1.0".to_owned(),
     }

@@ -101,9 +101,13 @@ pub struct RawServer {
     pub allow_unauthenticated: Option<bool>,
     /// Addresses whose `X-Forwarded-For` counts.
     pub trusted_proxies: Option<Vec<String>>,
-    /// Certificate file; refused in this version: put a TLS proxy in front.
+    /// Further names of ours, without a port, for requests without a key to a loopback address.
+    pub allowed_hosts: Option<Vec<String>>,
+    /// Whose web pages may ask from a browser: `https://chat.example`.
+    pub allowed_origins: Option<Vec<String>>,
+    /// Certificate file (PEM, with those that signed it); with `tls_key`: TLS is spoken.
     pub tls_cert: Option<PathBuf>,
-    /// Private key file; refused in this version.
+    /// Private key file (PEM).
     pub tls_key: Option<PathBuf>,
 }
 

@@ -26,7 +26,7 @@ mod inert;
 mod peers;
 mod server;
 
-pub(super) use self::server::is_loopback;
+pub(super) use server::is_loopback;
 
 const LEAST_BODY: u64 = 1 << 10;
 const MOST_BODY: u64 = 64 << 20;
@@ -60,7 +60,9 @@ pub(super) fn settings(
         warnings,
     };
     let keys = checker.keys(raw);
-    let server = checker.server(&raw.server, !keys.is_empty());
+    let stored_keys = checker.stored_keys(&home, &keys);
+    let more_keys = !keys.is_empty() || !stored_keys.is_empty();
+    let server = checker.server(&raw.server, more_keys);
     let mailbox = checker.mailbox(&raw.mailbox);
     let (backend, backends) = checker.backends(raw, &server);
     let embeddings = checker.embeddings(raw, &server, backend.as_ref());
@@ -100,6 +102,7 @@ pub(super) fn settings(
         home,
         server,
         keys,
+        stored_keys,
         mailbox,
         backend,
         backends,

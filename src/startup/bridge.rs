@@ -24,9 +24,8 @@ use crate::{
         bridge::{self, Bridge},
         door::{Shown, TokenDoor},
         upstream_proxy::{self, UpstreamProxy},
-        visitors::Visitors,
     },
-    http::panics,
+    http::{panics, visitors::Visitors},
     settings::{BridgeSettings, Settings},
     shutdown, telemetry,
 };
@@ -122,7 +121,7 @@ fn bridge_parts(settings: &Settings, url: &str, token: &crate::settings::Secret)
                 setting: "limits.body",
             },
         ),
-        visitors: Visitors::new(&own.host, &own.allowed_hosts, &own.allowed_origins),
+        visitors: Visitors::new(BRIDGE, &own.host, &own.allowed_hosts, &own.allowed_origins),
         door: TokenDoor::new(
             own.local_token.as_ref(),
             Shown::Bearer,
@@ -180,7 +179,7 @@ fn proxy_parts(settings: &Settings, base_url: &str) -> upstream_proxy::Shared {
             settings.server.trusted_proxies.clone(),
             Arc::new(SystemClock),
         ),
-        visitors: Visitors::new(&own.host, &[], &[]),
+        visitors: Visitors::new(UPSTREAM_PROXY, &own.host, &[], &[]),
         in_flight: Arc::new(Semaphore::new(own.max_in_flight)),
     }
 }

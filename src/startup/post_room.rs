@@ -32,6 +32,7 @@ use crate::{
         auth::{Door, Keys, TurnAccess},
         body::BodyLimits,
         state::{Answers, Stopping},
+        visitors::Visitors,
     },
     settings::{Compact, MailboxSettings, Settings},
 };
@@ -170,7 +171,13 @@ impl PostRoom {
         };
         let keys = Keys::new(settings, Some(run_key));
         SharedState {
-            door: Door::new(keys, turns, trusted, Arc::clone(&self.clock)),
+            door: Door::new(
+                keys,
+                turns,
+                visitors(settings),
+                trusted,
+                Arc::clone(&self.clock),
+            ),
             permits: Arc::new(Semaphore::new(limits.in_flight)),
             body_limits: BodyLimits {
                 size: limits.body,
@@ -210,6 +217,22 @@ impl PostRoom {
             pid: std::process::id(),
             stopping: Stopping::default(),
         }
+    }
+}
+
+/// Beyond loopback there are too many names for one machine to know them all.
+fn visitors(settings: &Settings) -> Visitors {
+    let server = &settings.server;
+    let (hosts, origins) = (&server.allowed_hosts, &server.allowed_origins);
+    let visitors = Visitors::new("server", &server.host, hosts, origins);
+    let visitors = match &server.public_url {
+        Some(url) => visitors.with_own_url(url),
+        None => visitors,
+    };
+    if server.is_loopback() {
+        visitors
+    } else {
+        visitors.by_any_name()
     }
 }
 

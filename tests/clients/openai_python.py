@@ -1,6 +1,7 @@
 """OpenAI's Python SDK against a broker.
 
 openai_python.py --url http://127.0.0.1:PORT --key KEY all [--text TEXT]
+openai_python.py --url https://… --ca FILE …         the certificate that is trusted, alone
 openai_python.py --url … --key … SECTION…            (chat stream models errors too-large)
 openai_python.py --url … --key … rate-limited        the broker must trust 127.0.0.1 as a proxy
 openai_python.py --url … --key … embeddings tools slashes backend-errors    the broker must have the backend of `openai_sdks.rs`
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import ssl
 import struct
 
 import openai
@@ -36,14 +38,19 @@ TYPES = {
 class Session:
     """The SDK's client and what the answers must be."""
 
-    def __init__(self, url: str, key: str, text: str, predecessor: bool) -> None:
+    def __init__(self, url: str, key: str, text: str, predecessor: bool, ca: str | None = None) -> None:
+        self.ca = ca
         self.base = f"{url.rstrip('/')}/v1"
         self.text = text
         self.predecessor = predecessor
         self.client = self.with_key(key)
 
     def with_key(self, key: str) -> openai.OpenAI:
-        return openai.OpenAI(base_url=self.base, api_key=key, max_retries=0, timeout=60.0)
+        if self.ca is None:
+            return openai.OpenAI(base_url=self.base, api_key=key, max_retries=0, timeout=60.0)
+        trusted = ssl.create_default_context(cafile=self.ca)
+        http_client = openai.DefaultHttpxClient(verify=trusted)
+        return openai.OpenAI(base_url=self.base, api_key=key, max_retries=0, timeout=60.0, http_client=http_client)
 
     def expect(self, status: int, call) -> openai.APIStatusError:
         """Calls `call`, which must raise the SDK's class for `status`."""
@@ -196,11 +203,12 @@ def program() -> None:
     parser.add_argument("--url", required=True)
     parser.add_argument("--key", required=True)
     parser.add_argument("--text", default="")
+    parser.add_argument("--ca", help="file of the only certificate that is trusted")
     parser.add_argument("--stream", action="store_true")
     parser.add_argument("--predecessor", action="store_true", help="leave out what the predecessor cannot do")
     parser.add_argument("sections", nargs="+")
     arguments = parser.parse_args()
-    session = Session(arguments.url, arguments.key, arguments.text, arguments.predecessor)
+    session = Session(arguments.url, arguments.key, arguments.text, arguments.predecessor, arguments.ca)
     if arguments.sections[0] == "expect-status":
         expect_status(session, int(arguments.sections[1]), arguments.stream)
         print(f"ok: status {arguments.sections[1]}", flush=True)

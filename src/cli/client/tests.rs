@@ -77,6 +77,7 @@ pub(in crate::cli) fn home(endpoint: &str) -> TempDir {
     let runtime = RuntimeFile {
         pid: std::process::id(),
         endpoint: endpoint.to_owned(),
+        certificate: None,
         key: "key-of-this-run".to_owned(),
         version: "0.1.0".to_owned(),
     };

@@ -1,4 +1,4 @@
-//! The configured keys, compared in constant time.
+//! Who holds a key, and comparing secrets in constant time.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -9,8 +9,7 @@ use postroom_actors::domain::{
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use super::peer_secrets::PeerSecrets;
-use crate::settings::{Role, Settings};
+use crate::settings::Role;
 
 /// Whoever holds a key that we know, the token of a turn, or the secret of a peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,9 +32,16 @@ pub(super) struct Unproven {
 }
 
 impl Caller {
-    fn operator(name: &str) -> Self {
+    pub(super) fn operator(name: &str) -> Self {
+        Self::of_key(name, Role::Operator, None)
+    }
+
+    /// Whoever holds a key of this name.
+    pub(super) fn of_key(name: &str, role: Role, agent: Option<AgentId>) -> Self {
         Self {
             name: Some(name.into()),
+            role: Some(role),
+            agent,
             ..Self::anyone()
         }
     }
@@ -88,6 +94,10 @@ impl Caller {
         self.name.as_ref()
     }
 
+    pub(super) const fn role(&self) -> Option<Role> {
+        self.role
+    }
+
     /// Whose key it is, where it is an agent's.
     pub const fn agent(&self) -> Option<&AgentId> {
         self.agent.as_ref()
@@ -130,68 +140,8 @@ impl Caller {
     }
 }
 
-/// How a role is written in the configuration.
-pub(super) const fn role_name(role: Role) -> &'static str {
-    match role {
-        Role::Client => "client",
-        Role::Agent => "agent",
-        Role::Operator => "operator",
-    }
-}
-
-/// All keys, as digests: comparing these tells nothing about the keys.
-#[derive(Debug, Default)]
-pub struct Keys {
-    known: Vec<(sha2::digest::Output<Sha256>, Caller)>,
-    is_configured: bool,
-    peers: PeerSecrets,
-}
-
-impl Keys {
-    /// The keys of a configuration, with the secrets of its peers, and an operator's key that was
-    /// made for this run of the service. The latter alone does not close the door to others.
-    pub fn new(settings: &Settings, run_key: Option<&str>) -> Self {
-        let main = settings.server.key.iter().map(|key| {
-            let caller = Caller::operator("key");
-            (Sha256::digest(key.expose().as_bytes()), caller)
-        });
-        let named = settings.keys.iter().map(|(name, key)| {
-            let caller = Caller {
-                name: Some(name.as_str().into()),
-                role: Some(key.role),
-                agent: key.agent.clone(),
-                ..Caller::anyone()
-            };
-            (Sha256::digest(key.key.expose().as_bytes()), caller)
-        });
-        let mut known: Vec<_> = main.chain(named).collect();
-        let is_configured = !known.is_empty();
-        known.extend(run_key.map(|key| {
-            let caller = Caller::operator("run");
-            (Sha256::digest(key.as_bytes()), caller)
-        }));
-        Self {
-            known,
-            is_configured,
-            peers: PeerSecrets::new(&settings.peers),
-        }
-    }
-
-    /// What peers show, and what they sign with.
-    pub(super) const fn peers(&self) -> &PeerSecrets {
-        &self.peers
-    }
-
-    /// Whether no key is configured: then everybody is let in.
-    pub const fn is_empty(&self) -> bool {
-        !self.is_configured
-    }
-
-    /// Whose key this is.
-    pub fn find(&self, key: &str) -> Option<Caller> {
-        find(&self.known, key).cloned()
-    }
-}
+/// Secrets as digests, and what belongs to each.
+pub(super) type Known<T> = Vec<(sha2::digest::Output<Sha256>, T)>;
 
 /// What belongs to a secret. Looks at every secret, so that time does not tell which one was near.
 pub(super) fn find<'a, T>(

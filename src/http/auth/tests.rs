@@ -65,7 +65,11 @@ fn door(text: &str) -> Door {
         turns: Arc::new(MemoryTasks::default()),
     };
     let keys = Keys::new(&settings(text), Some("the-key-of-this-run"));
-    Door::new(keys, turns, Vec::new(), Arc::new(StoppedClock))
+    Door::new(keys, turns, visitors(), Vec::new(), Arc::new(StoppedClock))
+}
+
+fn visitors() -> Visitors {
+    Visitors::new("server", "127.0.0.1", &[], &[])
 }
 
 fn signing() -> String {
@@ -360,4 +364,67 @@ fn wrong_signatures_count_as_wrong_keys() {
         proven(&door, caller(), &signed(CURRENT, NOW)),
         "peer:signer"
     );
+}
+
+const FOREIGN_PAGE: (&str, &str) = ("origin", "https://evil.example");
+const FOREIGN_NAME: (&str, &str) = ("host", "evil.example");
+
+#[actix_rt::test]
+async fn without_keys_foreign_pages_and_names_are_refused_whatever_they_show() {
+    let open = door("");
+    for headers in [
+        &[FOREIGN_PAGE][..],
+        &[FOREIGN_NAME],
+        &[FOREIGN_PAGE, WRONG_BEARER],
+        &[FOREIGN_NAME, OLD_TURN],
+    ] {
+        for what in ["POST /message", "GET /v1/models", "DELETE /keys/x"] {
+            assert_eq!(
+                seen(&open, what, headers).await,
+                "403",
+                "{what} {headers:?}"
+            );
+        }
+    }
+    let own = ("authorization", "Bearer the-key-of-this-run");
+    assert_eq!(seen(&open, "GET /keys", &[own, FOREIGN_NAME]).await, "run");
+    let peers = door(OFFICE);
+    let office = [SECRET, FOREIGN_NAME];
+    assert_eq!(seen(&peers, "POST /message", &office).await, "peer:office");
+    assert_eq!(seen(&peers, "GET /v1/models", &[FOREIGN_PAGE]).await, "403");
+}
+
+#[actix_rt::test]
+async fn with_keys_the_key_alone_decides() {
+    let door = door(KEY);
+    for foreign in [FOREIGN_PAGE, FOREIGN_NAME] {
+        assert_eq!(
+            seen(&door, "GET /v1/models", &[foreign, OPERATOR]).await,
+            "key"
+        );
+        assert_eq!(seen(&door, "GET /v1/models", &[foreign]).await, "401");
+    }
+}
+
+#[actix_rt::test]
+async fn a_key_that_is_made_closes_the_door_and_tells_when_it_was_used() {
+    use crate::settings::stored_keys::NewKey;
+    let folder = TempDir::new().unwrap();
+    let settings = Settings {
+        home: folder.path().to_owned(),
+        ..settings("")
+    };
+    let keys = Keys::new(&settings, None);
+    let new = NewKey::checked("chat", Role::Client, None).unwrap();
+    let (stored, key) = new.make(StoppedClock.now()).unwrap();
+    keys.add(stored.clone()).await.unwrap();
+    assert!(!keys.is_empty());
+    assert_eq!(keys.all()[0].last_used_at, None);
+    let caller = keys.find(&key, StoppedClock.now()).unwrap();
+    assert_eq!(caller.name().map(|name| &**name), Some("chat"));
+    assert_eq!(keys.all()[0].last_used_at, Some(StoppedClock.now()));
+    assert!(keys.add(stored).await.is_err());
+    assert_eq!(keys.all()[0].last_used_at, Some(StoppedClock.now()));
+    keys.revoke("chat").await.unwrap();
+    assert!(keys.is_empty() && keys.find(&key, StoppedClock.now()).is_none());
 }

@@ -74,24 +74,6 @@ impl ApiError {
         }
     }
 
-    /// 403: the client came by a name that is not ours.
-    pub fn foreign_host(host: &str) -> Self {
-        let message = format!(
-            "`{}` is no name of this bridge; use 127.0.0.1, or add the name to `bridge.allowed_hosts`",
-            shorten(host)
-        );
-        Self::new(StatusCode::FORBIDDEN, Kind::Permission, message)
-    }
-
-    /// 403: a web page of others asks.
-    pub fn foreign_origin(origin: &str) -> Self {
-        let message = format!(
-            "pages of `{}` may not ask here; add it to `bridge.allowed_origins` if they should",
-            shorten(origin)
-        );
-        Self::new(StatusCode::FORBIDDEN, Kind::Permission, message)
-    }
-
     /// 503: as many requests as may be passed on at once are under way.
     pub fn too_many_at_once() -> Self {
         let message =

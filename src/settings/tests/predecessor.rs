@@ -36,7 +36,10 @@ fn its_file_is_read_as_it_is() {
     );
     assert_eq!(&**backend.api_key.unwrap().expose(), "abc=def");
     assert!(backend.instruction.contains("agent"));
-    assert_eq!(settings.warnings, Vec::<String>::new());
+    let [warning] = &settings.warnings[..] else {
+        panic!("{:?}", settings.warnings);
+    };
+    assert!(warning.contains("unencrypted"), "it listens everywhere");
 }
 
 #[test]

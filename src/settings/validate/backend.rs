@@ -81,6 +81,14 @@ impl Checker<'_> {
                 at("model")
             ));
         }
+        let has_key = raw.api_key.is_some();
+        if has_key && url.as_deref().is_some_and(is_unencrypted) {
+            self.warnings.push(format!(
+                "`{}` is plain http and not on this machine: whoever is on the way can read `{}`; use https://",
+                at("url"),
+                at("api_key")
+            ));
+        }
         Some(BackendSettings {
             url: url?,
             api_key: raw.api_key.clone(),
@@ -200,6 +208,13 @@ pub(super) fn leads_to(url: &str, host: &str, port: u16) -> bool {
     let ours = bare(host);
     let here = |host: &str| is_loopback(host) || is_unspecified(host);
     theirs_port == port && (theirs.eq_ignore_ascii_case(ours) || (here(theirs) && here(ours)))
+}
+
+/// Whether others can read what is sent there.
+fn is_unencrypted(url: &str) -> bool {
+    url.parse::<Uri>().is_ok_and(|uri| {
+        uri.scheme_str() == Some("http") && !is_loopback(uri.host().unwrap_or_default())
+    })
 }
 
 fn is_unspecified(host: &str) -> bool {

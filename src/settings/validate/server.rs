@@ -1,14 +1,22 @@
 //! `[server]` and `[keys.NAME]`: who may listen where, and who may ask.
 
-use std::{collections::BTreeMap, net::IpAddr, path::Path, thread};
+mod origins;
+
+use std::{
+    collections::BTreeMap,
+    net::IpAddr,
+    path::{Path, PathBuf},
+    thread,
+};
 
 use postroom_actors::domain::ids::AgentId;
 
 use super::Checker;
 use crate::settings::{
-    KeySettings, Role, Secret, ServerSettings,
-    problem::shorten,
+    KeySettings, Role, Secret, ServerSettings, StoredKey, TlsFiles,
+    problem::{Problem, shorten},
     raw::{RawConfig, RawServer},
+    stored_keys,
 };
 
 const SHORT_KEY: usize = 16;
@@ -16,30 +24,81 @@ const SHORT_KEY: usize = 16;
 impl Checker<'_> {
     /// The listener; `more_keys`: there are keys besides its own.
     pub(super) fn server(&mut self, raw: &RawServer, more_keys: bool) -> ServerSettings {
-        self.refuse_tls("server.tls_cert", raw.tls_cert.as_deref());
-        self.refuse_tls("server.tls_key", raw.tls_key.as_deref());
         self.warn_of_a_short_key("server.key", raw.key.as_ref());
         let allow_unauthenticated = raw.allow_unauthenticated.unwrap_or_default();
-        let guarded = raw.key.is_some() || more_keys || allow_unauthenticated;
+        let has_keys = raw.key.is_some() || more_keys;
         let written = raw.host.clone().unwrap_or_default();
+        let host = self.host(&written, has_keys || allow_unauthenticated);
+        let (trusted_proxies, tls) = (self.trusted_proxies(raw), self.tls(raw));
+        if has_keys && tls.is_none() && trusted_proxies.is_empty() && !is_loopback(&host) {
+            self.warnings.push(format!(
+                "keys and messages come to `{host}` unencrypted: set `server.tls_cert` and `server.tls_key`, \
+                 or name the TLS proxy in front in `server.trusted_proxies`"
+            ));
+        }
         ServerSettings {
-            host: self.host(&written, guarded),
+            host,
             port: raw.port.unwrap_or(7011),
             key: raw.key.clone(),
             workers: self.workers(raw.workers.unwrap_or_default()),
             public_url: self.public_url(raw),
             allow_unauthenticated,
-            trusted_proxies: self.trusted_proxies(raw),
+            trusted_proxies,
+            allowed_hosts: self.allowed_hosts(raw),
+            allowed_origins: self.allowed_origins(raw),
+            tls,
         }
     }
 
-    fn refuse_tls(&mut self, key: &str, path: Option<&Path>) {
-        if path.is_some_and(|path| !path.as_os_str().is_empty()) {
-            self.refuse(
-                key,
-                "this version does not speak TLS itself; put a TLS proxy in front, on loopback",
-            );
+    fn tls(&mut self, raw: &RawServer) -> Option<TlsFiles> {
+        const CERT: &str = "server.tls_cert";
+        const KEY: &str = "server.tls_key";
+        let given = |path: &Option<PathBuf>| {
+            let path = path.clone();
+            path.filter(|path| !path.as_os_str().is_empty())
+        };
+        match (given(&raw.tls_cert), given(&raw.tls_key)) {
+            (None, None) => None,
+            (Some(cert), Some(key)) => Some(TlsFiles {
+                cert: self.path(CERT, &cert),
+                key: self.path(KEY, &key),
+            }),
+            (Some(_), None) => {
+                self.refuse(CERT, format!("needs `{KEY}` too, the private key's file"));
+                None
+            }
+            (None, Some(_)) => {
+                self.refuse(KEY, format!("needs `{CERT}` too, the certificate's file"));
+                None
+            }
         }
+    }
+
+    /// Keys that a command made. Of two with one name, the configured one counts.
+    pub(super) fn stored_keys(
+        &mut self,
+        home: &Path,
+        configured: &BTreeMap<String, KeySettings>,
+    ) -> Vec<StoredKey> {
+        let mut keys = match stored_keys::read(home) {
+            Ok(keys) => keys,
+            Err(error) => {
+                let place = home.join(stored_keys::NAME).display().to_string();
+                self.problems.push(Problem::new(place, error.to_string()));
+                return Vec::new();
+            }
+        };
+        keys.retain(|key| {
+            let is_configured = configured.contains_key(&key.name);
+            if is_configured {
+                self.warnings.push(format!(
+                    "`[keys.{}]` goes before the key of that name that `postroom keys add` made: the latter is not taken",
+                    key.name
+                ));
+            }
+            !is_configured
+        });
+        keys
     }
 
     fn host(&mut self, written: &str, guarded: bool) -> String {

@@ -66,6 +66,15 @@ impl UserHome {
         format!("sh {}", path.display())
     }
 
+    /// Writes the configuration of the service.
+    pub fn configure(&self, text: &str) {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::create_dir_all(self.base()).unwrap();
+        let path = self.base().join("postroom.toml");
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    }
+
     /// A script that says something, waits until [`Self::open`], and ends with something else.
     pub fn gated_script(&self) -> String {
         let gate = self.path("open").display().to_string();
@@ -180,6 +189,23 @@ impl Daemon {
     pub async fn post(&self, path: &str, body: &Value) -> Answer {
         let headers = [("content-type", "application/json")];
         client::send(&self.endpoint, "POST", path, body.to_string(), &headers).await
+    }
+
+    /// Any request, with just these headers.
+    pub async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        body: &str,
+        headers: &[(&str, &str)],
+    ) -> Answer {
+        client::send(&self.endpoint, method, path, body.to_owned(), headers).await
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, signal).unwrap();
     }
 
     /// Asks it to stop and waits for its end.
