@@ -13,6 +13,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, error::Erro
 use postroom_actors::domain::ids::InvalidAgentId;
 
 use self::{
+    bridge::BridgeArgs,
     client::ClientError,
     connect::ConnectArgs,
     daemon::DaemonArgs,
@@ -28,6 +29,7 @@ use self::{
     stop::StopArgs,
     system::RealSystem,
     turns::TurnsArgs,
+    upstream_proxy::UpstreamProxyArgs,
 };
 use crate::{
     settings::{ConfigError, Flags},
@@ -35,6 +37,7 @@ use crate::{
 };
 
 mod agent_view;
+mod bridge;
 mod client;
 mod config;
 mod connect;
@@ -58,6 +61,7 @@ mod system;
 mod table;
 mod turns;
 mod unit;
+mod upstream_proxy;
 mod world;
 
 pub use world::{HomeArgs, World};
@@ -142,6 +146,10 @@ pub enum Command {
     Restart(UnitArgs),
     /// Take the service out of systemd; the home folder stays
     Disable(UnitArgs),
+    /// Reach a remote proxy that wants a token of its own
+    Bridge(BridgeArgs),
+    /// Be that remote proxy, before an API
+    UpstreamProxy(UpstreamProxyArgs),
     /// The agent of `demo`
     #[command(hide = true)]
     DemoAgent,
@@ -320,6 +328,8 @@ fn execute(invocation: Invocation, world: &World, output: &mut dyn Write) -> any
         Command::Enable(args) => enable::run(&args, world, &mut RealSystem, output),
         Command::Restart(args) => enable::restart(&args, world, &mut RealSystem, output),
         Command::Disable(args) => disable::run(&args, world, &mut RealSystem, output),
+        Command::Bridge(args) => bridge::run(args, world, sources, output),
+        Command::UpstreamProxy(args) => upstream_proxy::run(args, sources),
         Command::Config(ConfigArgs { verb }) => match verb {
             ConfigVerb::Check(flags) => config::check(sources(flags), output),
             ConfigVerb::Show { json, flags } => config::show(sources(flags), json, output),

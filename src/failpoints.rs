@@ -27,7 +27,6 @@ pub fn set_up() -> anyhow::Result<()> {
 /// # Errors
 /// None.
 #[cfg(not(feature = "failpoints"))]
-#[expect(clippy::unnecessary_wraps, reason = "as the build that has them")]
 pub fn set_up() -> anyhow::Result<()> {
     Ok(())
 }

@@ -4,6 +4,7 @@
 //! its rules, is the package `postroom-actors`. Start reading at [`startup`].
 
 pub mod adapters;
+pub mod bridging;
 pub mod cli;
 pub mod failpoints;
 pub mod forwarding;

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub mod agents;
+pub mod bridge;
 mod check;
 pub mod duration;
 mod environment;
@@ -32,7 +33,8 @@ mod validate;
 mod tests;
 
 pub use agents::{AgentSettings, AgentsSettings};
-pub use flags::Flags;
+pub use bridge::{BridgeSettings, UpstreamProxySettings};
+pub use flags::{Flags, MoreFlag};
 pub use load::{Loaded, Sources, load, load_with_sources};
 pub use locate::home;
 pub use peers::{CourierSettings, PeerSettings};
@@ -64,6 +66,10 @@ pub struct Settings {
     pub backends: BTreeMap<String, BackendSettings>,
     /// Agent CLIs.
     pub agents: AgentsSettings,
+    /// The local side of the remote bridge.
+    pub bridge: BridgeSettings,
+    /// The remote side of the bridge.
+    pub upstream_proxy: UpstreamProxySettings,
     /// Other services that messages come from and go to.
     pub peers: BTreeMap<PeerName, PeerSettings>,
     /// How messages are delivered.

@@ -5,6 +5,7 @@
 //! under way are waited for, what waits for the inbox is written, the store is closed. A second
 //! signal ends at once; what was accepted is on disk either way.
 
+mod alone;
 mod turns;
 
 use std::{future::Future, time::Duration};
@@ -13,6 +14,7 @@ use actix_web::dev::Server;
 use postroom_actors::{delivery::DeliveryError, lifecycle::Drain};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+pub use self::alone::run_alone;
 use crate::{cli::exit, http::SharedState, startup::PostRoom};
 
 /// How long an idle connection is kept.
@@ -47,6 +49,7 @@ enum End {
 pub async fn run_until_stopped(
     server: Server,
     metrics_server: Option<Server>,
+    bridge: Option<Server>,
     post_room: PostRoom,
     shared: &SharedState,
 ) -> u8 {
@@ -59,7 +62,11 @@ pub async fn run_until_stopped(
     };
     let handle = server.handle();
     let metrics_handle = metrics_server.as_ref().map(Server::handle);
+    let bridge_handle = bridge.as_ref().map(Server::handle);
     let server = actix_rt::spawn(server);
+    if let Some(bridge) = bridge {
+        actix_rt::spawn(bridge);
+    }
     if let Some(metrics_server) = metrics_server {
         actix_rt::spawn(metrics_server);
     }
@@ -68,9 +75,17 @@ pub async fn run_until_stopped(
     tracing::info!("postroom stops; a second signal ends it at once");
     turns::begin_no_more(post_room.agents());
     let stop = async {
-        // Turns still call back: the listener outlives them.
-        turns::end(post_room.agents()).await;
-        handle.stop(true).await;
+        let bridge = async {
+            if let Some(bridge_handle) = bridge_handle {
+                bridge_handle.stop(true).await;
+            }
+        };
+        let own = async {
+            // Turns still call back: the listener outlives them.
+            turns::end(post_room.agents()).await;
+            handle.stop(true).await;
+        };
+        tokio::join!(own, bridge);
         if let Some(metrics_handle) = metrics_handle {
             metrics_handle.stop(false).await;
         }

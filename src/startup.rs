@@ -5,6 +5,7 @@
 
 mod agents;
 mod backends;
+pub mod bridge;
 mod courier;
 mod error;
 mod maintenance;
@@ -143,9 +144,11 @@ async fn run(settings: Settings, mode: Mode, metrics: PrometheusHandle) -> Resul
         })?
         .run();
     let metrics_server = listen_for_metrics(&settings, &shared)?;
+    let bridge = bridge::listen(&settings)?;
     let told = running::tell(&runtime, &settings.home);
     announce(&settings, &shared);
-    let code = shutdown::run_until_stopped(server, metrics_server, post_room, &shared).await;
+    let code =
+        shutdown::run_until_stopped(server, metrics_server, bridge, post_room, &shared).await;
     drop(told);
     Ok(code)
 }

@@ -1,6 +1,7 @@
 //! What the core needs of the outside world. The `postroom` package implements these.
 
 pub mod courier;
+pub mod passing;
 pub mod turns;
 
 use std::{fmt, future::Future, path::PathBuf, pin::Pin, sync::Arc, time::Duration};

@@ -130,7 +130,15 @@ impl Template {
     /// # Errors
     /// The body has no mark.
     pub(crate) fn new(body: &str) -> Result<Self> {
-        let mut text = String::from("POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\n");
+        Self::at("/v1/chat/completions", body)
+    }
+
+    /// A request with this body to this path.
+    ///
+    /// # Errors
+    /// The body has no mark.
+    pub(crate) fn at(path: &str, body: &str) -> Result<Self> {
+        let mut text = format!("POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n");
         write!(
             text,
             "Authorization: Bearer {KEY}\r\nContent-Type: application/json\r\n"

@@ -7,6 +7,7 @@ mod http1;
 mod inbox;
 mod limit_server;
 mod load;
+mod messages;
 mod mock_backend;
 mod options;
 mod parts;
@@ -75,7 +76,7 @@ fn serve_as_child(child: &ChildCommand) -> Result<ExitCode> {
         } => {
             limit_server::serve(*port, folder, !journal_only)?;
         }
-        ChildCommand::MockBackend { port, streams } => mock_backend::serve(*port, *streams)?,
+        ChildCommand::MockBackend { port, script } => mock_backend::serve(*port, *script)?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -7,11 +7,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep_until};
 
 use crate::http1::{Unstated, Wire, loopback};
+use crate::options::Script;
 
-/// Events in a stream, the end mark not counted.
-pub(crate) const EVENTS: u32 = 51;
-/// Time between two of them.
-pub(crate) const EVENT_GAP: Duration = Duration::from_millis(11);
 /// Stands in front of the time at which an event was sent (µs since 1970, 16 digits).
 pub(crate) const SENT_AT: &[u8] = b"\"sent_us\":";
 /// Digits of such a time.
@@ -23,7 +20,7 @@ const MODELS: &str =
     r#"{"object":"list","data":[{"id":"mock","object":"model","created":0,"owned_by":"bench"}]}"#;
 
 /// Serves on the loopback `port` until the process is ended.
-pub(crate) fn serve(port: u16, streams: bool) -> Result<()> {
+pub(crate) fn serve(port: u16, script: Script) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -33,21 +30,21 @@ pub(crate) fn serve(port: u16, streams: bool) -> Result<()> {
             let (stream, _) = listener.accept().await?;
             tokio::spawn(async move {
                 // A client that goes away in the middle is its own affair.
-                drop(answer_all(stream, streams).await);
+                drop(answer_all(stream, script).await);
             });
         }
     })
 }
 
-async fn answer_all(stream: TcpStream, streams: bool) -> Result<()> {
+async fn answer_all(stream: TcpStream, script: Script) -> Result<()> {
     let json = json_answer(&completion());
     let models = json_answer(MODELS);
     let mut wire = Wire::accepted(stream)?;
     while wire.receive(Unstated::Empty).await?.is_some() {
         if wire.bytes().starts_with(b"GET ") {
             wire.send(&models).await?;
-        } else if streams {
-            send_stream(&mut wire).await?;
+        } else if script.events > 0 {
+            send_stream(&mut wire, script).await?;
         } else {
             wire.send(&json).await?;
         }
@@ -55,11 +52,12 @@ async fn answer_all(stream: TcpStream, streams: bool) -> Result<()> {
     Ok(())
 }
 
-async fn send_stream(wire: &mut Wire) -> Result<()> {
+async fn send_stream(wire: &mut Wire, script: Script) -> Result<()> {
     wire.send(STREAM_HEAD.as_bytes()).await?;
     let begin = Instant::now();
-    for event in 0..EVENTS {
-        sleep_until(begin + EVENT_GAP * event).await;
+    let gap = Duration::from_millis(script.gap_ms);
+    for event in 0..script.events {
+        sleep_until(begin + gap * event).await;
         wire.send(&chunk(&format!(
             "data: {{\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"created\":0,\"model\":\"mock\",\
              \"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"word \"}},\"finish_reason\":null}}],\

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Runs the predecessor, nginx and Postroom in turn on the same load and prints ratios.
 #[derive(Parser)]
@@ -63,9 +63,43 @@ pub(crate) enum ChildCommand {
     #[command(hide = true)]
     MockBackend {
         port: u16,
-        #[arg(long)]
-        streams: bool,
+        #[command(flatten)]
+        script: Script,
     },
+}
+
+/// What a mock backend answers.
+#[derive(Args, Clone, Copy)]
+pub(crate) struct Script {
+    /// Events of a stream, the end mark not counted; 0: a JSON answer.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) events: u32,
+    /// Time between two of them, in ms.
+    #[arg(long, default_value_t = 11)]
+    pub(crate) gap_ms: u64,
+}
+
+impl Script {
+    /// A fixed answer.
+    pub(crate) const JSON: Self = Self {
+        events: 0,
+        gap_ms: 0,
+    };
+    /// What most stream cells read.
+    pub(crate) const SHORT_STREAM: Self = Self {
+        events: 51,
+        gap_ms: 11,
+    };
+
+    /// An event every 20 ms for so long.
+    pub(crate) fn steady(length: Duration) -> Self {
+        let gap_ms = 20;
+        let events = length.as_millis() / u128::from(gap_ms);
+        Self {
+            events: u32::try_from(events).unwrap_or(u32::MAX).max(1),
+            gap_ms,
+        }
+    }
 }
 
 /// A part of the run.
@@ -83,6 +117,10 @@ pub(crate) enum Part {
     Relay,
     /// Turns of an agent.
     Turns,
+    /// The bridge to a remote proxy.
+    Bridge,
+    /// Messages between agents.
+    Messages,
 }
 
 /// Which round stands for a cell.
@@ -114,6 +152,15 @@ impl Options {
     /// Length of a sustained cell: 30 s unless told otherwise.
     pub(crate) fn sustained(&self) -> Duration {
         self.cell() * if self.quick { 3 } else { 10 }
+    }
+
+    /// Length of many streams at once: 10 s unless told otherwise.
+    pub(crate) fn many_streams(&self) -> Duration {
+        if self.quick {
+            Duration::from_secs(4)
+        } else {
+            Duration::from_secs(10)
+        }
     }
 
     /// Numbers of clients to try.

@@ -15,17 +15,19 @@ use crate::filesystem::empty_files;
 use crate::http1::loopback;
 use crate::inbox;
 use crate::load::{self, Source};
-use crate::options::{Options, Part};
+use crate::options::{Options, Part, Script};
 use crate::processes::usage;
 use crate::report::say;
 use crate::results::{Cell, Metric, Place, Results};
 use crate::server::{Server, Setup, Subject};
-use crate::stream;
+use crate::stream::{self, Reading};
 use crate::tools::Tools;
 
 const WARM_UP: Duration = Duration::from_millis(300);
 const SUSTAINED_CLIENTS: u32 = 64;
 const STREAM_CLIENTS: [u32; 2] = [1, 16];
+/// Streams at once through the bridge.
+const MANY_STREAMS: u32 = 512;
 const SETTLE: Duration = Duration::from_secs(1);
 
 /// A run in progress.
@@ -57,6 +59,8 @@ enum Kind {
     /// Longer, and each message is looked for one by one.
     Sustained,
     Stream,
+    /// Many at once, each long.
+    ManyStreams,
 }
 
 impl Run<'_> {
@@ -75,6 +79,12 @@ impl Run<'_> {
         }
         if self.options.runs(Part::Relay) {
             self.relay().await?;
+        }
+        if self.options.runs(Part::Bridge) {
+            self.bridge().await?;
+        }
+        if self.options.runs(Part::Messages) {
+            self.messages().await?;
         }
         if self.options.runs(Part::Turns) {
             self.turns().await;
@@ -162,7 +172,20 @@ impl Run<'_> {
     }
 
     async fn relay(&mut self) -> Result<()> {
-        let backend = Server::mock_backend(self.tools, false).await?;
+        let subjects = self.relays();
+        self.loads("relay", &subjects).await?;
+        self.streams("stream", &subjects).await
+    }
+
+    async fn bridge(&mut self) -> Result<()> {
+        let subjects = self.passers();
+        self.loads("bridge", &subjects).await?;
+        self.streams("events", &subjects).await?;
+        self.many_streams(&subjects).await
+    }
+
+    async fn loads(&mut self, part: &'static str, subjects: &[Subject]) -> Result<()> {
+        let backend = Server::mock_backend(self.tools, Script::JSON).await?;
         let setup = Setup {
             backend: Some(backend.port),
             ..Setup::default()
@@ -170,37 +193,69 @@ impl Run<'_> {
         for size in Size::ALL {
             for clients in self.options.concurrency() {
                 for round in 1..=self.options.rounds() {
-                    for subject in self.relays() {
+                    for subject in subjects.iter().copied() {
                         let shape = Shape::usual(size);
-                        let task = Task::new("relay", subject, shape, clients, setup, Kind::Load);
+                        let task = Task::new(part, subject, shape, clients, setup, Kind::Load);
                         self.cell(task, round).await;
                     }
                 }
             }
         }
-        drop(backend);
-        self.streams().await
+        Ok(())
     }
 
-    async fn streams(&mut self) -> Result<()> {
-        let backend = Server::mock_backend(self.tools, true).await?;
+    async fn streams(&mut self, part: &'static str, subjects: &[Subject]) -> Result<()> {
+        let backend = Server::mock_backend(self.tools, Script::SHORT_STREAM).await?;
         let setup = Setup {
             backend: Some(backend.port),
             ..Setup::default()
         };
         for clients in STREAM_CLIENTS {
             for round in 1..=self.options.rounds() {
-                for subject in self.relays() {
+                for subject in subjects.iter().copied() {
                     let shape = Shape {
                         stream: true,
                         ..Shape::usual(Size::Small)
                     };
-                    let task = Task::new("stream", subject, shape, clients, setup, Kind::Stream);
+                    let task = Task::new(part, subject, shape, clients, setup, Kind::Stream);
                     self.cell(task, round).await;
                 }
             }
         }
         Ok(())
+    }
+
+    /// Many streams at once, each with an event every 20 ms.
+    async fn many_streams(&mut self, subjects: &[Subject]) -> Result<()> {
+        let script = Script::steady(self.options.many_streams());
+        let backend = Server::mock_backend(self.tools, script).await?;
+        let setup = Setup {
+            backend: Some(backend.port),
+            ..Setup::default()
+        };
+        let shape = Shape {
+            stream: true,
+            ..Shape::usual(Size::Small)
+        };
+        for round in 1..=self.options.rounds() {
+            for subject in subjects.iter().copied() {
+                let kind = Kind::ManyStreams;
+                let task = Task::new("streams", subject, shape, MANY_STREAMS, setup, kind);
+                self.cell(task, round).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// What keeps nothing and passes on; the predecessor's bridge is a plugin of OpenClaw's.
+    fn passers(&self) -> Vec<Subject> {
+        let nginx = self.tools.nginx.is_some().then_some(Subject::Nginx);
+        let bridge = self.tools.postroom.is_some().then_some(Subject::Bridge);
+        [Subject::Direct]
+            .into_iter()
+            .chain(nginx)
+            .chain(bridge)
+            .collect()
     }
 
     fn mailboxes(&self) -> Vec<Subject> {
@@ -272,7 +327,7 @@ impl Task {
         setup: Setup,
         kind: Kind,
     ) -> Self {
-        let body = if kind == Kind::Stream {
+        let body = if matches!(kind, Kind::Stream | Kind::ManyStreams) {
             "stream"
         } else {
             shape.size.name()
@@ -311,7 +366,22 @@ impl Task {
                 let idle = server.map(|server| usage(server.pid()).resident_mb);
                 values.extend(idle.map(|idle| (Metric::IdleMb, idle)));
             }
-            Kind::Stream => values.extend(stream::run(&source, self.place.clients).await?),
+            Kind::Stream => {
+                let reading = Reading {
+                    events: Script::SHORT_STREAM.events,
+                    streams: 3,
+                };
+                values.extend(stream::run(&source, self.place.clients, reading).await?);
+            }
+            Kind::ManyStreams => {
+                let reading = Reading {
+                    events: Script::steady(options.many_streams()).events,
+                    streams: 1,
+                };
+                values.extend(stream::run(&source, self.place.clients, reading).await?);
+                let peak = server.map(|server| usage(server.pid()).peak_mb);
+                values.extend(peak.map(|peak| (Metric::PeakMb, peak)));
+            }
             Kind::Load => {
                 load::run(&source, self.place.clients, WARM_UP).await;
                 self.settle(server, &source).await?;

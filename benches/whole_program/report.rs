@@ -31,9 +31,11 @@ const TURN_COLUMNS: [(Metric, &str); 8] = [
     (Metric::OverheadMs, "overhead ms"),
     (Metric::PeakMb, "peak MB"),
 ];
-const STREAM_COLUMNS: [(Metric, &str); 2] = [
+const STREAM_COLUMNS: [(Metric, &str); 4] = [
     (Metric::FirstByteMs, "1st byte ms"),
     (Metric::EventDelayP99Ms, "delay p99 ms"),
+    (Metric::LongestGapMs, "worst gap ms"),
+    (Metric::PeakMb, "peak MB"),
 ];
 
 /// Prints a line; a reader that went away does not stop a run.
@@ -53,7 +55,7 @@ pub(crate) fn cell_line(cell: &Cell) -> String {
     for (metric, name) in COLUMNS
         .iter()
         .chain(&START_COLUMNS[1..])
-        .chain(&STREAM_COLUMNS)
+        .chain(&STREAM_COLUMNS[..3])
         .chain(&TURN_COLUMNS[3..7])
     {
         let value = cell.values.iter().find(|(kind, _)| kind == metric);
@@ -88,7 +90,7 @@ pub(crate) fn tables(results: &Results, pick: Pick) -> String {
 fn one_table(results: &Results, table: Place, pick: Pick) -> String {
     let columns = match table.part {
         "start" => &START_COLUMNS[..],
-        "stream" => &STREAM_COLUMNS[..],
+        "stream" | "events" | "streams" => &STREAM_COLUMNS[..],
         "turn" => &TURN_COLUMNS[..],
         _ => &COLUMNS[..],
     };

@@ -28,6 +28,8 @@ pub(crate) enum Metric {
     FirstByteMs,
     /// 99th percentile of the time from backend to client, event by event. Unit: ms.
     EventDelayP99Ms,
+    /// Longest time between two events of one stream, as they arrived. Unit: ms.
+    LongestGapMs,
     /// From the request to the first instruction of the turn's program, median. Unit: ms.
     ToStartMs,
     /// From the last output of the turn's program to the answer, median. Unit: ms.
@@ -49,11 +51,12 @@ impl Metric {
 /// Which cell of the tables a measurement belongs to.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize)]
 pub(crate) struct Place {
-    /// `start`, `accept`, `sustained`, `batches`, `relay`, `stream` or `turn`.
+    /// `start`, `accept`, `sustained`, `batches`, `relay`, `stream`, `turn`, `bridge`,
+    /// `events`, `streams` or `messages`.
     pub(crate) part: &'static str,
     /// What was measured, as tables name it.
     pub(crate) subject: &'static str,
-    /// `small`, `big`, `stream`, `tiny` or `held`.
+    /// `small`, `big`, `stream`, `tiny`, `held`, `in` or `out`.
     pub(crate) body: &'static str,
     /// Clients at once.
     pub(crate) clients: u32,

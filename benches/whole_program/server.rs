@@ -15,6 +15,8 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::bodies::KEY;
 use crate::http1::{Wire, loopback};
 use crate::load::{Source, exchange};
+use crate::messages::PEER;
+use crate::options::Script;
 use crate::tools::Tools;
 use crate::turns::{AGENT, PROGRAM, TURNS_AT_ONCE};
 
@@ -34,6 +36,8 @@ pub(crate) enum Subject {
     LimitJournal,
     /// A plain reverse proxy (relay only).
     Nginx,
+    /// The bridge of Postroom (passing only).
+    Bridge,
     /// No server between: the backend itself (relay only).
     Direct,
 }
@@ -44,7 +48,7 @@ impl Subject {
         match self {
             Self::Predecessor(1) => "predecessor, 1 worker",
             Self::Predecessor(_) => "predecessor, 2 workers",
-            Self::Postroom => "Postroom",
+            Self::Postroom | Self::Bridge => "Postroom",
             Self::Limit => "limit (journal + file)",
             Self::LimitJournal => "limit (journal only)",
             Self::Nginx => "nginx",
@@ -67,6 +71,8 @@ pub(crate) struct Setup {
     pub(crate) batches: bool,
     /// Postroom only: an agent whose turns run this benchmark.
     pub(crate) turns: bool,
+    /// Postroom only: an agent that is at one message all the time, and the port of a peer.
+    pub(crate) peer: Option<u16>,
 }
 
 /// A process group that ends with this value.
@@ -101,10 +107,14 @@ impl Server {
             }
             Subject::Postroom if tools.postroom.is_none() => limit(tools, port, folder, false),
             Subject::Postroom if setup.turns => postroom_turns(tools, port, folder)?,
+            Subject::Postroom if setup.peer.is_some() => {
+                postroom_messages(tools, port, folder, setup.peer)?
+            }
             Subject::Postroom if setup.batches => postroom_toml(tools, port, folder)?,
             Subject::Postroom => mailbox(tools.postroom.as_deref(), port, folder, setup.backend)?,
             Subject::Limit => limit(tools, port, folder, false),
             Subject::LimitJournal => limit(tools, port, folder, true),
+            Subject::Bridge => bridge(tools, port, folder, setup.backend)?,
             Subject::Nginx => nginx(tools, port, folder, setup.backend)?,
             Subject::Direct => bail!("nothing stands between client and backend"),
         };
@@ -128,12 +138,13 @@ impl Server {
     ///
     /// # Errors
     /// It does not listen within 30 s.
-    pub(crate) async fn mock_backend(tools: &Tools, streams: bool) -> Result<Self> {
+    pub(crate) async fn mock_backend(tools: &Tools, script: Script) -> Result<Self> {
         let port = free_port()?;
         let mut command = program(&tools.own);
         command.args(["mock-backend", &port.to_string()]);
         command
-            .args(streams.then_some("--streams"))
+            .args(["--events", &script.events.to_string()])
+            .args(["--gap-ms", &script.gap_ms.to_string()])
             .stdin(Stdio::piped());
         let started = Instant::now();
         let child = command
@@ -266,6 +277,23 @@ fn postroom_turns(tools: &Tools, port: u16, folder: &Path) -> Result<Command> {
     Ok(command)
 }
 
+fn postroom_messages(
+    tools: &Tools,
+    port: u16,
+    folder: &Path,
+    peer: Option<u16>,
+) -> Result<Command> {
+    let peer = peer.context("messages go to a peer")?;
+    let parts = format!(
+        "[agents.{AGENT}]\ncli = \"sleep 600\"\ndialect = \"command\"\nturn_timeout = \"1h\"\n\
+         queue = 1000000\n[peers.{PEER}]\nurl = \"http://127.0.0.1:{peer}\"\n\
+         allow_private = true\nconcurrency = 16\n[courier]\nmost_waiting = 1000000\n"
+    );
+    let mut command = configured(tools, port, folder, &parts)?;
+    command.arg("--base-dir").arg(folder);
+    Ok(command)
+}
+
 /// Postroom with its own form of config.
 fn configured(tools: &Tools, port: u16, folder: &Path, parts: &str) -> Result<Command> {
     let file = folder.join("postroom.toml");
@@ -290,6 +318,17 @@ fn limit(tools: &Tools, port: u16, folder: &Path, journal_only: bool) -> Command
         .args(journal_only.then_some("--journal-only"))
         .stdin(Stdio::piped());
     command
+}
+
+fn bridge(tools: &Tools, port: u16, folder: &Path, backend: Option<u16>) -> Result<Command> {
+    let backend = backend.context("a bridge passes on to a backend")?;
+    let mut command = program(tools.postroom.as_deref().context("Postroom is not built")?);
+    command
+        .env("HOME", folder)
+        .env("PROXY_BRIDGE_URL", format!("http://127.0.0.1:{backend}"))
+        .env("PROXY_BRIDGE_TOKEN", BACKEND_KEY)
+        .args(["bridge", "run", "--port", &port.to_string()]);
+    Ok(command)
 }
 
 fn nginx(tools: &Tools, port: u16, folder: &Path, backend: Option<u16>) -> Result<Command> {

@@ -68,6 +68,7 @@ pub(crate) fn judge(results: &Results, pick: Pick) -> Vec<Target> {
     judge.latency();
     judge.footprint();
     judge.relay();
+    judge.bridge();
     judge.cpu();
     judge.turns();
     judge.targets
@@ -188,6 +189,47 @@ impl Judge<'_> {
             );
         }
         self.only_told_from(judged);
+    }
+
+    fn bridge(&mut self) {
+        for body in ["small", "big"] {
+            for clients in [1, 16, 64] {
+                let here = place("bridge", body, clients);
+                let rps = self.ratio(here, &NGINX, Metric::Rps);
+                let added = self.added_p50(here);
+                let what = |unit: &str| format!("bridge {body} c={clients}, {unit} / nginx");
+                self.add("T6", what("rps"), (0.7, 0.95), true, rps);
+                self.add("T6", what("added p50"), (3.0, 1.5), false, added);
+            }
+        }
+        for clients in [1, 16] {
+            let here = place("events", "stream", clients);
+            let first = self.ratio(here, &NGINX, Metric::FirstByteMs);
+            let late = self.value(here, Metric::EventDelayP99Ms);
+            let what = |unit: &str| format!("bridge, stream c={clients}, {unit}");
+            self.add("T7", what("first byte / nginx"), (1.5, 1.1), false, first);
+            self.add(
+                "T7",
+                what("delay of an event p99, ms"),
+                (2.0, 0.5),
+                false,
+                late,
+            );
+        }
+        let here = place("streams", "stream", 512);
+        let gap = self.value(here, Metric::LongestGapMs);
+        let peak = self.value(here, Metric::PeakMb);
+        let what = |unit: &str| format!("bridge, 512 streams, {unit}");
+        self.add("T8", what("longest gap, ms"), (100.0, 40.0), false, gap);
+        self.add("T8", what("peak memory, MB"), (150.0, 60.0), false, peak);
+    }
+
+    /// What the bridge adds to the way without anything between, by what nginx adds.
+    fn added_p50(&self, here: Place) -> Option<f64> {
+        let p50 = |subject| self.value(Place { subject, ..here }, Metric::P50Ms);
+        let direct = p50("direct")?;
+        let nginx = p50("nginx")? - direct;
+        Some((p50("Postroom")? - direct) / nginx)
     }
 
     fn cpu(&mut self) {

@@ -7,16 +7,16 @@
 mod body;
 mod connector;
 pub(super) mod errors;
+mod heads;
+mod outgoing;
 mod tls;
 
 use std::{rc::Rc, time::Duration};
 
-use bytes::Bytes;
-use http_body_util::Full;
 use hyper::{
-    Request, Response, Uri,
+    Method, Request, Response, Uri,
     body::Incoming,
-    header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER},
+    header::{CONTENT_TYPE, HeaderMap, HeaderName, RETRY_AFTER},
 };
 use hyper_rustls::HttpsConnector;
 use hyper_util::{
@@ -27,12 +27,17 @@ use hyper_util::{
     rt::{TokioExecutor, TokioTimer},
 };
 use postroom_actors::ports::{
-    Credential, LocalFuture, Upstream, UpstreamError, UpstreamRequest, UpstreamResponse,
+    LocalFuture, Upstream, UpstreamBody, UpstreamError, UpstreamRequest, UpstreamResponse,
+    UpstreamTimeouts,
+    passing::{PassOn, PassedBody, PassedRequest, PassedResponse},
 };
 use tokio::{sync::OnceCell, time::Instant};
 
-use self::connector::{ConnectionFacts, WatchedConnector};
 pub use self::tls::TlsSetup;
+use self::{
+    connector::{ConnectionFacts, WatchedConnector},
+    outgoing::{Outgoing, OutgoingBody},
+};
 
 /// How long an idle connection is kept for reuse.
 ///
@@ -42,10 +47,10 @@ const POOL_IDLE: Duration = Duration::from_mins(1);
 /// The largest head of an answer, in bytes; also bounds what one read takes.
 pub(super) const MAX_HEAD: usize = 128 * 1024;
 
-type PlainClient = Client<WatchedConnector, Full<Bytes>>;
-type TlsClient = Client<HttpsConnector<WatchedConnector>, Full<Bytes>>;
+type PlainClient = Client<WatchedConnector, OutgoingBody>;
+type TlsClient = Client<HttpsConnector<WatchedConnector>, OutgoingBody>;
 
-/// The port [`Upstream`] over hyper. One a thread: clones share their connections.
+/// The ports [`Upstream`] and [`PassOn`] over hyper. One a thread: clones share their connections.
 #[derive(Clone)]
 pub struct UpstreamHttp {
     clients: Rc<Clients>,
@@ -80,24 +85,62 @@ impl Upstream for UpstreamHttp {
     ) -> LocalFuture<Result<UpstreamResponse, UpstreamError>> {
         let clients = Rc::clone(&self.clients);
         Box::pin(async move {
-            let started = Instant::now();
-            let first_byte = request.timeouts.first_byte.min(request.timeouts.whole);
-            let (response, facts) =
-                tokio::time::timeout_at(started + first_byte, clients.exchange(&request))
-                    .await
-                    .map_err(|_elapsed| UpstreamError::TimedOut("the head of the answer"))??;
-            let deadline = started + request.timeouts.whole;
-            Ok(open(response, facts, request.timeouts.idle, deadline))
+            let call = Call::of_request(&request)?;
+            let (response, body) = clients.exchange(call).await?;
+            let text = |name: HeaderName| {
+                let value = response.headers().get(name)?;
+                Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
+            };
+            Ok(UpstreamResponse {
+                status: response.status().as_u16(),
+                content_type: text(CONTENT_TYPE),
+                retry_after: text(RETRY_AFTER),
+                body,
+            })
+        })
+    }
+}
+
+impl PassOn for UpstreamHttp {
+    fn pass_on(
+        &self,
+        request: PassedRequest,
+    ) -> LocalFuture<Result<PassedResponse, UpstreamError>> {
+        let clients = Rc::clone(&self.clients);
+        Box::pin(async move {
+            let (response, body) = clients.exchange(Call::of_passed(request)?).await?;
+            Ok(PassedResponse {
+                status: response.status().as_u16(),
+                headers: heads::passed(response.headers()),
+                body,
+            })
         })
     }
 }
 
 impl Clients {
-    async fn exchange(
-        &self,
-        request: &UpstreamRequest,
-    ) -> Result<(Response<Incoming>, Option<ConnectionFacts>), UpstreamError> {
-        let call = Call::parse(request)?;
+    /// Sends a call and gives the head of its answer, with its body within the bounds of time.
+    async fn exchange(&self, call: Call) -> Result<(Response<()>, UpstreamBody), UpstreamError> {
+        let started = Instant::now();
+        let UpstreamTimeouts {
+            first_byte,
+            idle,
+            whole,
+            ..
+        } = call.timeouts;
+        let (response, facts) =
+            tokio::time::timeout_at(started + first_byte.min(whole), self.run(call))
+                .await
+                .map_err(|_elapsed| UpstreamError::TimedOut("the head of the answer"))??;
+        if let Some(facts) = &facts {
+            facts.note_answered();
+        }
+        let (head, incoming) = response.into_parts();
+        let body = body::bounded(incoming, facts, idle, started + whole);
+        Ok((Response::from_parts(head, ()), body))
+    }
+
+    async fn run(&self, call: Call) -> Result<Answered, UpstreamError> {
         match call.uri.scheme_str() {
             Some("http") => call.run(&self.plain).await,
             Some("https") => call.run(self.tls().await?).await,
@@ -121,23 +164,36 @@ impl Clients {
     }
 }
 
+/// The head of an answer, and what is known of its connection.
+type Answered = (Response<Incoming>, Option<ConnectionFacts>);
+
 /// A request in hyper's terms, to be sent once or, after a dead connection, once more.
-struct Call<'a> {
+struct Call {
+    method: Method,
     uri: Uri,
     headers: HeaderMap,
-    request: &'a UpstreamRequest,
+    body: Outgoing,
+    timeouts: UpstreamTimeouts,
 }
 
-impl<'a> Call<'a> {
-    fn parse(request: &'a UpstreamRequest) -> Result<Self, UpstreamError> {
-        let uri = request
-            .url
-            .parse::<Uri>()
-            .map_err(|error| UpstreamError::Unaskable(error.to_string().into()))?;
+impl Call {
+    fn of_request(request: &UpstreamRequest) -> Result<Self, UpstreamError> {
         Ok(Self {
-            uri,
-            headers: headers(request)?,
-            request,
+            method: method(request.method)?,
+            uri: uri(&request.url)?,
+            headers: heads::of_request(request)?,
+            body: Outgoing::new(PassedBody::Whole(request.body.clone())),
+            timeouts: request.timeouts,
+        })
+    }
+
+    fn of_passed(request: PassedRequest) -> Result<Self, UpstreamError> {
+        Ok(Self {
+            method: method(&request.method)?,
+            uri: uri(&request.url)?,
+            headers: heads::of_passed(&request)?,
+            body: Outgoing::new(request.body),
+            timeouts: request.timeouts,
         })
     }
 
@@ -145,10 +201,7 @@ impl<'a> Call<'a> {
     ///
     /// A backend may close an idle connection at the very moment we reuse it. Where not one byte
     /// of an answer came, a fresh connection is tried, once.
-    async fn run<C>(
-        &self,
-        client: &Client<C, Full<Bytes>>,
-    ) -> Result<(Response<Incoming>, Option<ConnectionFacts>), UpstreamError>
+    async fn run<C>(mut self, client: &Client<C, OutgoingBody>) -> Result<Answered, UpstreamError>
     where
         C: Connect + Clone + Send + Sync + 'static,
     {
@@ -158,17 +211,19 @@ impl<'a> Call<'a> {
         }
     }
 
-    async fn attempt<C>(
-        &self,
-        client: &Client<C, Full<Bytes>>,
-    ) -> Result<(Response<Incoming>, Option<ConnectionFacts>), Failed>
+    async fn attempt<C>(&mut self, client: &Client<C, OutgoingBody>) -> Result<Answered, Failed>
     where
         C: Connect + Clone + Send + Sync + 'static,
     {
-        let mut request = self.build().map_err(Failed::For)?;
+        // What was sent piece by piece is gone.
+        let body = self.body.take().ok_or(Failed::DeadConnection)?;
+        let mut request = Request::new(body);
+        request.method_mut().clone_from(&self.method);
+        request.uri_mut().clone_from(&self.uri);
+        request.headers_mut().clone_from(&self.headers);
         let captured = capture_connection(&mut request);
         let response = std::pin::pin!(client.request(request));
-        let connected = connects_within(self.request.timeouts.connect, captured.clone());
+        let connected = connects_within(self.timeouts.connect, captured.clone());
         let answer = tokio::select! {
             biased;
             answer = response => answer,
@@ -180,16 +235,16 @@ impl<'a> Call<'a> {
             Err(error) => Err(Failed::classify(&error, facts.as_ref())),
         }
     }
+}
 
-    fn build(&self) -> Result<Request<Full<Bytes>>, UpstreamError> {
-        let mut request = Request::builder()
-            .method(self.request.method)
-            .uri(self.uri.clone())
-            .body(Full::new(self.request.body.clone()))
-            .map_err(|error| UpstreamError::Unaskable(error.to_string().into()))?;
-        *request.headers_mut() = self.headers.clone();
-        Ok(request)
-    }
+fn method(text: &str) -> Result<Method, UpstreamError> {
+    Method::from_bytes(text.as_bytes())
+        .map_err(|_invalid| UpstreamError::Unaskable("the method is not valid".into()))
+}
+
+fn uri(text: &str) -> Result<Uri, UpstreamError> {
+    text.parse::<Uri>()
+        .map_err(|error| UpstreamError::Unaskable(error.to_string().into()))
 }
 
 /// Why one attempt failed.
@@ -236,59 +291,6 @@ pub(super) async fn connects_within(
     }
 }
 
-fn open(
-    response: Response<Incoming>,
-    facts: Option<ConnectionFacts>,
-    idle: Duration,
-    deadline: Instant,
-) -> UpstreamResponse {
-    let text = |name: HeaderName| {
-        let value = response.headers().get(name)?;
-        Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
-    };
-    let content_type = text(CONTENT_TYPE);
-    let retry_after = text(RETRY_AFTER);
-    let status = response.status().as_u16();
-    if let Some(facts) = &facts {
-        facts.note_answered();
-    }
-    UpstreamResponse {
-        status,
-        content_type,
-        retry_after,
-        body: body::bounded(response.into_body(), facts, idle, deadline),
-    }
-}
-
-fn headers(request: &UpstreamRequest) -> Result<HeaderMap, UpstreamError> {
-    let mut headers = HeaderMap::with_capacity(request.headers.len() + 1);
-    for (name, value) in &request.headers {
-        let name = HeaderName::from_bytes(name.as_bytes())
-            .map_err(|_invalid| UpstreamError::Unaskable("a header's name is not valid".into()))?;
-        headers.append(name, header_value(value)?);
-    }
-    match &request.credential {
-        Credential::None => {}
-        Credential::Bearer(key) => {
-            let mut value = header_value(&format!("Bearer {key}"))?;
-            value.set_sensitive(true);
-            headers.insert(AUTHORIZATION, value);
-        }
-        Credential::ProxyToken(token) => {
-            let mut value = header_value(token)?;
-            value.set_sensitive(true);
-            headers.insert(HeaderName::from_static("x-proxy-token"), value);
-        }
-    }
-    Ok(headers)
-}
-
-fn header_value(text: &str) -> Result<HeaderValue, UpstreamError> {
-    HeaderValue::from_str(text).map_err(|_invalid| {
-        UpstreamError::Unaskable("a header or the key holds a character that HTTP forbids".into())
-    })
-}
-
 fn watched_connector() -> WatchedConnector {
     let mut connector = HttpConnector::new();
     connector.set_nodelay(true);
@@ -296,7 +298,7 @@ fn watched_connector() -> WatchedConnector {
     WatchedConnector::new(connector)
 }
 
-fn client<C>(connector: C) -> Client<C, Full<Bytes>>
+fn client<C>(connector: C) -> Client<C, OutgoingBody>
 where
     C: Connect + Clone,
 {

@@ -8,7 +8,7 @@
 //! `X-Shared-Secret` counts as a wrong key. A peer has no role: it sends and reads messages, and all
 //! other surfaces are closed to it.
 
-mod attempts;
+pub mod attempts;
 mod keys;
 mod peer_secrets;
 mod signature;
@@ -136,20 +136,12 @@ impl Door {
 
     /// The peer, or whom a trusted proxy names: the last of `X-Forwarded-For` that is not one too.
     fn client_address(&self, request: &ServiceRequest) -> Option<IpAddr> {
-        let peer = request.peer_addr()?.ip().to_canonical();
-        if !self.trusted_proxies.contains(&peer) {
-            return Some(peer);
-        }
-        let named = request
-            .headers()
-            .get_all(header::X_FORWARDED_FOR)
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','))
-            .filter_map(|address| address.trim().parse::<IpAddr>().ok())
-            .map(|address| address.to_canonical())
-            .filter(|address| !self.trusted_proxies.contains(address))
-            .last();
-        Some(named.unwrap_or(peer))
+        let peer = request.peer_addr()?.ip();
+        Some(attempts::client_address(
+            peer,
+            request.headers(),
+            &self.trusted_proxies,
+        ))
     }
 }
 

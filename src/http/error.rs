@@ -5,6 +5,7 @@
 
 mod agents;
 mod messages;
+mod passing;
 
 use std::borrow::Cow;
 
@@ -51,6 +52,7 @@ enum Kind {
     Overloaded,
     Permission,
     RateLimit,
+    Upstream,
 }
 
 /// The body of every error.
@@ -288,6 +290,7 @@ impl Kind {
             Self::Overloaded => "overloaded_error",
             Self::Permission => "permission_error",
             Self::RateLimit => "rate_limit_error",
+            Self::Upstream => "upstream_error",
         }
     }
 }

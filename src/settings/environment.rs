@@ -11,10 +11,18 @@ const PREFIX: &str = "POSTROOM__";
 
 /// Variables that the predecessors read, with the keys they stand for. Ours win over them, and an
 /// empty one says nothing.
-const OF_PREDECESSORS: [(&str, &[&str]); 2] = [
+const OF_PREDECESSORS: [(&str, &[&str]); 7] = [
     ("AI_AGENT_PROXY_API_KEY", &["server", "key"]),
     ("AI_AGENT_PROXY_CLI", &["agents", "defaults", "cli"]),
+    ("PROXY_BRIDGE_URL", &["bridge", "remote_url"]),
+    ("PROXY_BRIDGE_TOKEN", &["bridge", "token"]),
+    ("OPENAI_PROXY_TOKEN", &["upstream_proxy", "token"]),
+    ("OPENAI_API_KEY", &["upstream_proxy", "api_key"]),
+    ("OPENAI_BASE_URL", &["upstream_proxy", "base_url"]),
 ];
+
+/// Other programs read these too: one that is not usable counts as not set.
+const SHARED: &str = "OPENAI_";
 
 /// Adds what the environment says; variables that are not ours are passed over.
 pub(super) fn read(
@@ -27,7 +35,8 @@ pub(super) fn read(
         !text.is_empty() && OF_PREDECESSORS.iter().any(|(known, _)| known == variable)
     };
     for (variable, text) in environment.iter().filter(is_known) {
-        problems.extend(set(variable, text, layers, || known(variable, shape)));
+        let problem = set(variable, text, layers, || known(variable, shape));
+        problems.extend(problem.filter(|_| !variable.starts_with(SHARED)));
     }
     for (variable, text) in environment {
         let Some(name) = ours(variable) else { continue };

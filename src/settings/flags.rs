@@ -58,7 +58,13 @@ pub struct Flags {
     /// Listen beyond loopback although there is no key
     #[arg(long)]
     pub allow_unauthenticated: bool,
+    /// Flags of other verbs: their name, their key, and what was said.
+    #[arg(skip)]
+    pub more: Vec<MoreFlag>,
 }
+
+/// A flag that only some verbs have.
+pub type MoreFlag = (&'static str, &'static [&'static str], String);
 
 fn config_file(text: &str) -> Result<PathBuf, String> {
     match text {
@@ -98,7 +104,10 @@ impl Flags {
                 unauthenticated,
             ),
         ];
+        let more = self.more.iter();
+        let more = more.map(|(flag, path, text)| (*flag, *path, Some(text.as_str())));
         all.into_iter()
+            .chain(more)
             .filter_map(|(flag, path, text)| Some((flag, path, text?)))
     }
 

@@ -13,10 +13,12 @@ use super::{
 };
 
 mod agents;
+mod bridge;
 mod peers;
 
 pub use agents::{DeliveryKind, Permissions, QueueModeKind, RawAgent, RawAgents};
-pub use peers::{RawBridge, RawBridgeModel, RawCourier, RawPeer, RawUpstreamProxy};
+pub use bridge::{RawBridge, RawBridgeModel, RawUpstreamProxy};
+pub use peers::{RawCourier, RawPeer};
 
 /// The whole file.
 #[derive(Clone, Default, Deserialize, JsonSchema)]

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use super::*;
 
 mod agents;
+mod bridge;
 mod documents;
 mod layering;
 mod peers;
@@ -282,12 +283,11 @@ fn a_short_key_is_only_warned_of() {
 
 #[test]
 fn what_this_version_does_not_act_on_is_read_and_warned_of() {
-    let text = "[agents.bob]\nmodels = [\"m\"]\nembeddings_model = \"e\"\n[bridge]\nport = 1\n[embeddings]\nmodel = \"m\"\n[telemetry]\notlp_endpoint = \"http://t.example\"";
+    let text = "[agents.bob]\nmodels = [\"m\"]\nembeddings_model = \"e\"\n[embeddings]\nmodel = \"m\"\n[telemetry]\notlp_endpoint = \"http://t.example\"";
     let settings = toml(text).settings();
     for part in [
         "agents.NAME.models",
         "agents.NAME.embeddings_model",
-        "[bridge]",
         "[embeddings]",
         "telemetry.otlp_endpoint",
     ] {
@@ -303,7 +303,7 @@ fn what_this_version_does_not_act_on_is_read_and_warned_of() {
 #[test]
 fn secrets_are_never_shown() {
     let loaded = load_with_sources(
-        toml("[server]\nkey = \"sk-canary-0123456789\"\n[backend]\nurl = \"http://a.example\"\napi_key = \"sk-canary\"\n[agents.a.env]\nTOKEN = \"sk-canary\"\n[upstream_proxy]\nbase_url = \"http://u:sk-canary@p.example/v1\"\n[peers.p]\nsecret = \"sk-canary-of-the-peer\"\nsigning_secret = \"whsec_canaryAAAAAAAAAAAAAAAAAAAAAAAAAA\"").sources,
+        toml("[server]\nkey = \"sk-canary-0123456789\"\n[backend]\nurl = \"http://a.example\"\napi_key = \"sk-canary\"\n[agents.a.env]\nTOKEN = \"sk-canary\"\n[upstream_proxy]\ntoken = \"sk-canary\"\n[embeddings]\nurl = \"http://u:sk-canary@p.example/v1\"\n[peers.p]\nsecret = \"sk-canary-of-the-peer\"\nsigning_secret = \"whsec_canaryAAAAAAAAAAAAAAAAAAAAAAAAAA\"").sources,
     )
     .unwrap_or_else(|error| panic!("{error}"));
     let shown = [

@@ -20,9 +20,12 @@ use super::{
 
 mod agents;
 mod backend;
+mod bridge;
 mod inert;
 mod peers;
 mod server;
+
+pub(super) use self::server::is_loopback;
 
 const LEAST_BODY: u64 = 1 << 10;
 const MOST_BODY: u64 = 64 << 20;
@@ -63,6 +66,9 @@ pub(super) fn settings(
     let (limits, metrics) = (checker.limits(raw), checker.metrics(raw));
     let store = checker.store(raw, &home, &mailbox.inbox);
     let agents = checker.agents(&raw.agents);
+    let bridge = checker.bridge(&raw.bridge);
+    let upstream_proxy = checker.upstream_proxy(&raw.upstream_proxy);
+    checker.note_unused_bridge_keys(&raw.bridge);
     let courier = checker.courier(&raw.courier);
     let peers = checker.peers(raw, agents.as_ref(), &courier);
     checker.warn_of_what_has_no_effect();
@@ -72,6 +78,8 @@ pub(super) fn settings(
     let settings = Settings {
         store,
         agents,
+        bridge,
+        upstream_proxy,
         peers,
         courier,
         config_file: found.file,

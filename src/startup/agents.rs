@@ -209,12 +209,16 @@ fn secrets(settings: &Settings) -> Vec<String> {
     let backends = backends.filter_map(|backend| backend.api_key.as_ref());
     let peers = settings.peers.values();
     let peers = peers.flat_map(|peer| peer.secret_in.iter().chain(&peer.secret_out));
+    let (bridge, proxy) = (&settings.bridge, &settings.upstream_proxy);
+    let remote = bridge.remote.iter().map(|remote| &remote.token);
+    let bridges = remote.chain(&bridge.local_token).chain(&proxy.token);
     let all = settings
         .server
         .key
         .iter()
         .chain(keys)
         .chain(backends)
-        .chain(peers);
+        .chain(peers)
+        .chain(bridges);
     all.map(|secret| secret.expose().to_string()).collect()
 }

@@ -25,6 +25,20 @@ pub enum StartError {
     /// A workspace of an agent cannot be used.
     #[error(transparent)]
     Workspace(#[from] WorkspaceError),
+    /// The address of a listener beside the main one cannot be listened on.
+    #[error(
+        "cannot listen on {address}: {source}; choose another `{table}.host` or `{table}.port`{}",
+        who_may_hold(table)
+    )]
+    ListenBeside {
+        /// What was asked for.
+        address: String,
+        /// Where it was said.
+        table: &'static str,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
     /// The template of reply instructions is there and cannot be read.
     #[error("cannot read the template `{}`: {source}; it is a text in UTF-8", .path.display())]
     Template {
@@ -45,6 +59,14 @@ pub enum StartError {
     },
 }
 
+fn who_may_hold(table: &str) -> &'static str {
+    if table == "bridge" {
+        " (`postroom bridge run`, a `postroom serve` with `[bridge]` and OpenClaw's plugin `proxy-bridge` use the same)"
+    } else {
+        ""
+    }
+}
+
 /// Exit codes after sysexits(3).
 impl StartError {
     /// 75 for a store in use, 65 for one of a newer version, 78 for a wrong inbox or template, 74 for disks, 1 for addresses.
@@ -54,7 +76,7 @@ impl StartError {
             Self::Store(OpenError::NewerSchema { .. }) => 65,
             Self::Store(OpenError::OtherInbox { .. }) | Self::Template { .. } => 78,
             Self::Store(_) | Self::Inbox(_) | Self::Workspace(_) => 74,
-            Self::Listen { .. } | Self::Random(_) | Self::Tokens => 1,
+            Self::Listen { .. } | Self::ListenBeside { .. } | Self::Random(_) | Self::Tokens => 1,
         }
     }
 }

@@ -1,11 +1,15 @@
 """Runs a real OpenClaw with the broker as its model provider, and looks at what reached the inbox.
 
 openclaw.py --tools DIR --url http://127.0.0.1:PORT --key KEY --inbox DIR cli|gateway
+openclaw.py --tools DIR --url http://127.0.0.1:PORT --key TOKEN --postroom FILE --answer TEXT bridge
 
 `cli`      one turn of `openclaw agent --local`
 `gateway`  `openclaw gateway run`: one turn by its own HTTP API, then one by its Telegram channel against a stand-in Bot API
 
-Every turn must be one request, one inbox file with the human's words and the right context id, and a success in OpenClaw's eyes.
+`bridge`   the broker is a remote proxy here: `postroom bridge login --openclaw` sets OpenClaw up, `postroom bridge run` stands between,
+           and one turn of `openclaw agent --local` shows its user the answer of the API behind that proxy
+
+Every other turn must be one request, one inbox file with the human's words and the right context id, and a success in OpenClaw's eyes.
 OpenClaw gets a home folder of its own that is removed afterwards; a process of it that outlives the check fails it.
 """
 
@@ -137,6 +141,45 @@ def telegram_turn(setup: Setup, bot) -> None:
     report("a Telegram message is one inbox file and a success", started)
 
 
+BRIDGE_CONFIG = """// The harbour's own OpenClaw.
+{
+  gateway: { mode: "local", bind: "loopback", port: %d, auth: { mode: "token", token: "%s" } }, // stays as it is
+  logging: { file: "%s" },
+}
+"""
+
+
+def bridge_turn(setup: Setup, postroom: Path, answer: str) -> None:
+    started, port = time.monotonic(), free_port()
+    config = setup.home / ".openclaw" / "openclaw.json"
+    config.parent.mkdir()
+    before = BRIDGE_CONFIG % (setup.gateway_port, GATEWAY_TOKEN, setup.home / "openclaw.log")
+    config.write_text(before, encoding="utf-8")
+    token = setup.home / "token"
+    token.write_text(setup.key + "\n", encoding="utf-8")
+    login = [
+        str(postroom), "bridge", "login", "--url", setup.url, "--token-file", str(token), "--port", str(port), "--model", "harbour/crane=Crane",
+        "--openclaw", "--default-model", "--yes",
+    ]
+    code, out, err = run_to_end(login, 30, env=setup.env, cwd=setup.home)
+    check_equal(code, 0, f"exit code of `bridge login`; it wrote\n{out}\n{err}\n")
+    for comment in ("// The harbour's own OpenClaw.", "// stays as it is"):
+        check(comment in config.read_text(encoding="utf-8"), f"the comment {comment!r} is gone")
+    log = setup.home / "bridge.log"
+    with running([str(postroom), "bridge", "run"], log, env=setup.env, cwd=setup.home):
+        def status():
+            return run_to_end([str(postroom), "bridge", "status"], 30, env=setup.env, cwd=setup.home)
+        wait_until("`bridge status` to say that all is well", lambda: status()[0] == 0, 30)
+        command = [str(setup.openclaw), "agent", "--local", "--agent", "main", "-m", "Which crane is free?", "--json"]
+        code, out, err = run_to_end(command, TURN_SECONDS, env=setup.env, cwd=setup.home)
+    check_equal(code, 0, f"exit code of `openclaw agent --local`; it wrote\n{out}\n{err}\nand the bridge\n{tail(log)}\n")
+    result = json.loads(out[out.index("{"):])
+    shown = " ".join(str(payload.get("text") or "") for payload in result["payloads"]).strip()
+    check_equal(shown, answer, "what OpenClaw shows its user")
+    check(setup.key not in out + err + log.read_text(encoding="utf-8"), "the token was shown")
+    report("a turn through the bridge is the API's answer", started)
+
+
 def gateway_ready(setup: Setup, process) -> bool:
     if process.poll() is not None:
         raise CheckFailed(f"`openclaw gateway run` ended with {process.returncode}")
@@ -167,15 +210,18 @@ def program() -> None:
     parser.add_argument("--tools", type=Path, required=True)
     parser.add_argument("--url", required=True)
     parser.add_argument("--key", required=True)
-    parser.add_argument("--inbox", type=Path, required=True)
+    parser.add_argument("--inbox", type=Path, default=Path("no-inbox"))
+    parser.add_argument("--postroom", type=Path, help="with `bridge`: the binary")
     parser.add_argument("--answer", default="", help="with `agent`: what the agent says, before the number of the turn")
-    parser.add_argument("turns", choices=["cli", "gateway", "agent"])
+    parser.add_argument("turns", choices=["cli", "gateway", "agent", "bridge"])
     arguments = parser.parse_args()
     with temporary_folder("openclaw") as home:
         setup = Setup(arguments.tools.resolve(), home, arguments.url, arguments.key, arguments.inbox)
         try:
             if arguments.turns == "agent":
                 agent_turns(setup, arguments.answer)
+            elif arguments.turns == "bridge":
+                bridge_turn(setup, arguments.postroom, arguments.answer)
             elif arguments.turns == "cli":
                 cli_turn(setup)
             else:

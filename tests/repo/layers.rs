@@ -45,7 +45,7 @@ const ANYWHERE: Layer = Layer {
     crates: &[],
 };
 
-const LAYERS: [Layer; 10] = [
+const LAYERS: [Layer; 11] = [
     Layer {
         places: &["src/http"],
         never: &[
@@ -100,6 +100,17 @@ const LAYERS: [Layer; 10] = [
             "actix_web",
             "hyper",
             "rusqlite",
+        ],
+        ..ANYWHERE
+    },
+    Layer {
+        places: &["src/bridging"],
+        never: &[
+            "crate::cli",
+            "crate::startup",
+            "hyper",
+            "rusqlite",
+            "std::fs",
         ],
         ..ANYWHERE
     },
@@ -293,6 +304,7 @@ mod tests {
             ("src/post_address/literal.rs", "use tokio::net;"),
             ("src/forwarding/pump.rs", "use crate::{http::state};"),
             ("src/forwarding.rs", "use crate::adapters;"),
+            ("src/bridging/route.rs", "use crate::startup::bridge;"),
             ("src/cli/serve.rs", "use crate::{settings, http};"),
             ("src/main.rs", "use postroom::adapters;"),
             ("src/telemetry.rs", "use crate::adapters;"),

@@ -11,6 +11,7 @@ pub mod peers;
 pub mod processes;
 pub mod raw;
 pub mod real_cli;
+pub mod sides;
 pub mod small_disk;
 pub mod tools;
 pub mod user_home;

@@ -173,6 +173,10 @@ fn publish_in_order(
     synced.map_err(|source| (files.len(), folder.error("", source)))
 }
 
+#[cfg_attr(
+    not(feature = "failpoints"),
+    expect(clippy::unnecessary_wraps, reason = "as the build that has them")
+)]
 fn after_folder_sync() -> io::Result<()> {
     fail_point!("inbox::after_folder_sync", |_| Err(io::Error::other(
         "injected"

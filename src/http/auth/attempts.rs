@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, net::IpAddr, time::Duration};
 
+use actix_web::http::header::{self, HeaderMap};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::LONGEST_DELAY;
@@ -19,7 +20,7 @@ const LOOPBACK_STEP: Duration = Duration::from_millis(50);
 
 /// What to do about a wrong key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub enum Verdict {
     /// 401.
     Refuse,
     /// 401, a little later: this machine itself is never locked out.
@@ -33,7 +34,7 @@ pub(super) enum Verdict {
 
 /// The wrong keys that were tried lately.
 #[derive(Debug, Default)]
-pub(super) struct Attempts(HashMap<IpAddr, Record>);
+pub struct Attempts(HashMap<IpAddr, Record>);
 
 #[derive(Debug)]
 struct Record {
@@ -44,7 +45,7 @@ struct Record {
 
 impl Attempts {
     /// Notes a wrong key from an address.
-    pub(super) fn wrong_key(&mut self, address: IpAddr, now: DateTime<Utc>) -> Verdict {
+    pub fn wrong_key(&mut self, address: IpAddr, now: DateTime<Utc>) -> Verdict {
         self.make_room(now);
         let record = self.0.entry(address).or_insert(Record {
             wrong: 0,
@@ -80,6 +81,24 @@ impl Attempts {
             self.0.clear();
         }
     }
+}
+
+/// Whose request it is: the peer, or whom a trusted proxy names, which is the last of
+/// `X-Forwarded-For` that is not one too.
+pub fn client_address(peer: IpAddr, headers: &HeaderMap, trusted_proxies: &[IpAddr]) -> IpAddr {
+    let peer = peer.to_canonical();
+    if !trusted_proxies.contains(&peer) {
+        return peer;
+    }
+    let named = headers
+        .get_all(header::X_FORWARDED_FOR)
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|address| address.trim().parse::<IpAddr>().ok())
+        .map(|address| address.to_canonical())
+        .filter(|address| !trusted_proxies.contains(address))
+        .last();
+    named.unwrap_or(peer)
 }
 
 impl Record {

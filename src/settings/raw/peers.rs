@@ -1,5 +1,4 @@
-//! `[peers]`, `[courier]`; and `[bridge]`, `[upstream_proxy]`: known and typed, so that a file for
-//! the whole product is read.
+//! `[peers]`, `[courier]`.
 
 use std::path::PathBuf;
 
@@ -70,50 +69,4 @@ pub struct RawCourier {
     /// Deliveries that may wait; more are refused.
     #[schemars(range(min = 1, max = 10_000_000))]
     pub most_waiting: Option<u32>,
-}
-
-/// `[bridge]`
-#[derive(Clone, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RawBridge {
-    /// Port of the local side.
-    pub port: Option<u16>,
-    /// Address of the remote side.
-    pub remote_url: Option<String>,
-    /// Token that the remote side wants.
-    pub token: Option<Secret>,
-    /// File that holds `token`.
-    pub token_file: Option<PathBuf>,
-    /// Models that are offered.
-    pub models: Option<Vec<RawBridgeModel>>,
-}
-
-/// One entry of `bridge.models`.
-#[derive(Clone, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RawBridgeModel {
-    /// Id of the model.
-    pub id: Option<String>,
-    /// Name that people see.
-    pub name: Option<String>,
-}
-
-/// `[upstream_proxy]`
-#[derive(Clone, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RawUpstreamProxy {
-    /// Address to listen on.
-    pub host: Option<String>,
-    /// Port to listen on.
-    pub port: Option<u16>,
-    /// Token that clients must show.
-    pub token: Option<Secret>,
-    /// File that holds `token`.
-    pub token_file: Option<PathBuf>,
-    /// Where requests go.
-    pub base_url: Option<String>,
-    /// The key for it.
-    pub api_key: Option<Secret>,
-    /// File that holds `api_key`.
-    pub api_key_file: Option<PathBuf>,
 }

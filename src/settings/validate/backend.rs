@@ -156,7 +156,7 @@ fn over(named: &RawBackend, main: &RawBackend) -> RawBackend {
 }
 
 /// A base URL without a slash at its end.
-fn base_url(written: &str) -> Result<String, String> {
+pub(super) fn base_url(written: &str) -> Result<String, String> {
     let url = written.trim();
     if url.contains(['?', '#']) {
         return Err("a base URL has no query and no fragment".to_owned());
@@ -184,17 +184,21 @@ fn base_url(written: &str) -> Result<String, String> {
     Ok(url.trim_end_matches('/').to_owned())
 }
 
-/// Whether a URL leads to our own listener, as far as names tell.
 fn is_ourselves(url: &str, server: &ServerSettings) -> bool {
+    leads_to(url, &server.host, server.port)
+}
+
+/// Whether a URL leads to a listener of ours, as far as names tell.
+pub(super) fn leads_to(url: &str, host: &str, port: u16) -> bool {
     let Ok(uri) = url.parse::<Uri>() else {
         return false;
     };
     let https = uri.scheme_str() == Some("https");
-    let port = uri.port_u16().unwrap_or(if https { 443 } else { 80 });
+    let theirs_port = uri.port_u16().unwrap_or(if https { 443 } else { 80 });
     let theirs = bare(uri.host().unwrap_or_default());
-    let ours = bare(&server.host);
+    let ours = bare(host);
     let here = |host: &str| is_loopback(host) || is_unspecified(host);
-    port == server.port && (theirs.eq_ignore_ascii_case(ours) || (here(theirs) && here(ours)))
+    theirs_port == port && (theirs.eq_ignore_ascii_case(ours) || (here(theirs) && here(ours)))
 }
 
 fn is_unspecified(host: &str) -> bool {

@@ -7,14 +7,12 @@ use crate::settings::layers::Layer;
 const ANY: &str = "*";
 
 /// Beginnings of keys without effect, and how the warning names them.
-const WITHOUT_EFFECT: [(&[&str], &str); 11] = [
+const WITHOUT_EFFECT: [(&[&str], &str); 9] = [
     (&["agents", ANY, "models"], "agents.NAME.models"),
     (
         &["agents", ANY, "embeddings_model"],
         "agents.NAME.embeddings_model",
     ),
-    (&["bridge"], "[bridge]"),
-    (&["upstream_proxy"], "[upstream_proxy]"),
     (&["embeddings"], "[embeddings]"),
     (&["store", "url"], "store.url"),
     (&["store", "credentials"], "store.credentials"),

@@ -170,7 +170,7 @@ pub(super) fn bare(host: &str) -> &str {
 }
 
 /// Whether only this machine can reach it.
-pub(super) fn is_loopback(host: &str) -> bool {
+pub(in crate::settings) fn is_loopback(host: &str) -> bool {
     let host = bare(host);
     host.eq_ignore_ascii_case("localhost")
         || host
@@ -179,7 +179,7 @@ pub(super) fn is_loopback(host: &str) -> bool {
 }
 
 /// An address, or a name that is not an address gone wrong such as `256.1.1.1`.
-fn is_host(host: &str) -> bool {
+pub(super) fn is_host(host: &str) -> bool {
     if host.parse::<IpAddr>().is_ok() {
         return true;
     }
