@@ -5,9 +5,15 @@ use std::{
     io::{self, Read, Seek, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use super::OpenError;
+
+/// How often a lock that somebody holds is asked for again, and the pause before each time. Where a
+/// broker was killed while it started a turn, that child holds the lock until its program begins.
+const PATIENCE: u32 = 50;
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// A folder that belongs to this process for as long as the value lives.
 #[derive(Debug)]
@@ -81,7 +87,7 @@ fn take_lock(path: &Path) -> Result<File, OpenError> {
         .truncate(false)
         .open(path)
         .map_err(fails)?;
-    match file.try_lock() {
+    match wait_for(&file) {
         Ok(()) => {
             write_pid(&mut file).map_err(fails)?;
             Ok(file)
@@ -91,6 +97,20 @@ fn take_lock(path: &Path) -> Result<File, OpenError> {
         }),
         Err(TryLockError::Error(source)) => Err(fails(source)),
     }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the service has not begun: nothing else waits on this thread"
+)]
+fn wait_for(file: &File) -> Result<(), TryLockError> {
+    for _ in 0..PATIENCE {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => std::thread::sleep(PAUSE),
+            other => return other,
+        }
+    }
+    file.try_lock()
 }
 
 /// Best effort on a full disk: the lock holds without the number, too.

@@ -361,6 +361,23 @@ fn a_second_broker_is_told_who_has_the_store() {
 }
 
 #[test]
+fn a_store_that_is_let_go_in_a_moment_is_waited_for() {
+    run(async {
+        let folder = TempDir::new().unwrap();
+        close(open(&folder).unwrap()).await;
+        // A child that a killed broker was about to start shares its lock for a moment.
+        let lock = std::fs::File::open(folder.path().join("store/lock")).unwrap();
+        lock.lock().unwrap();
+        let opening =
+            tokio::task::spawn_blocking(move || open(&folder).map(|store| (store, folder)));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        drop(lock);
+        let (store, _folder) = opening.await.unwrap().unwrap();
+        close(store).await;
+    });
+}
+
+#[test]
 fn a_newer_schema_is_refused_and_left_alone() {
     run(async {
         let folder = TempDir::new().unwrap();
