@@ -298,7 +298,7 @@ fn what_this_version_does_not_act_on_is_read_and_warned_of() {
 #[test]
 fn secrets_are_never_shown() {
     let loaded = load_with_sources(
-        toml("[server]\nkey = \"sk-canary-0123456789\"\n[backend]\nurl = \"http://a.example\"\napi_key = \"sk-canary\"\n[agents.a.env]\nTOKEN = \"sk-canary\"\n[upstream_proxy]\ntoken = \"sk-canary\"\n[embeddings]\nurl = \"http://u:sk-canary@p.example/v1\"\n[peers.p]\nsecret = \"sk-canary-of-the-peer\"\nsigning_secret = \"whsec_canaryAAAAAAAAAAAAAAAAAAAAAAAAAA\"").sources,
+        toml("[server]\nkey = \"sk-canary-0123456789\"\n[backend]\nurl = \"http://a.example\"\napi_key = \"sk-canary\"\n[agents.a.env]\nTOKEN = \"sk-canary\"\n[upstream_proxy]\ntoken = \"sk-canary\"\n[embeddings]\nurl = \"http://p.example/v1\"\napi_key = \"sk-canary\"\n[peers.p]\nsecret = \"sk-canary-of-the-peer\"\nsigning_secret = \"whsec_canaryAAAAAAAAAAAAAAAAAAAAAAAAAA\"").sources,
     )
     .unwrap_or_else(|error| panic!("{error}"));
     let shown = [

@@ -254,7 +254,7 @@ pub struct MessageSummary {
     pub due: Option<DateTime<Utc>>,
     /// Turns begun for it, or tries to deliver it that failed.
     pub attempts: u32,
-    /// Messages that answer it.
+    /// Messages that answer it, and those that its turns sent without naming what they answer.
     pub callbacks: u32,
     /// Why it is a dead letter, or failed.
     pub trouble: Option<Trouble>,

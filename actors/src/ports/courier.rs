@@ -120,7 +120,8 @@ pub trait MessageBook: Send + Sync + 'static {
         filter: MessageFilter,
     ) -> SendFuture<Result<Vec<MessageSummary>, StoreError>>;
 
-    /// The messages that answer one, oldest first; at most 100.
+    /// The messages that answer one, and those that its turns sent without naming what they answer,
+    /// oldest first; at most 100.
     ///
     /// # Errors
     /// [`StoreError::Io`].

@@ -13,7 +13,7 @@ use postroom_actors::domain::{
 use rusqlite::{Connection, Result, params};
 
 use super::{
-    message_summary::{SHOWN_STATE, summaries},
+    message_summary::{CALLBACKS_OF, SHOWN_STATE, summaries},
     rows::message_id,
     tasks::IS_DEAD_LETTER,
 };
@@ -190,13 +190,10 @@ fn ids_on(connection: &Connection, query: &str, filter: &MessageFilter) -> Resul
         .collect()
 }
 
-/// The messages that answer one, oldest first.
+/// The messages that answer one or were sent on its account, oldest first.
 pub(super) fn callbacks(connection: &Connection, id: MessageId) -> Result<Vec<MessageSummary>> {
     let callbacks: Vec<MessageId> = connection
-        .prepare_cached(
-            "SELECT id FROM envelope INDEXED BY envelope_of_answer
-             WHERE answers = ?1 ORDER BY id LIMIT ?2",
-        )?
+        .prepare_cached(&format!("{CALLBACKS_OF} ORDER BY 1 LIMIT ?2"))?
         .query_map(params![id.as_uuid().as_bytes(), MOST_CALLBACKS], |row| {
             message_id(row, 0)
         })?

@@ -28,6 +28,15 @@ pub(super) const SHOWN_STATE: &str = "CASE
      ) THEN 'answered'
      ELSE task.state END";
 
+/// What answers a message (`?1`), and what its turns sent without saying what it answers.
+pub(super) const CALLBACKS_OF: &str = "SELECT callback.id
+     FROM envelope AS callback INDEXED BY envelope_of_answer WHERE callback.answers = ?1
+     UNION
+     SELECT callback.id
+     FROM turn_task INDEXED BY turn_of_task JOIN turn ON turn.seq = turn_task.turn
+          JOIN envelope AS callback INDEXED BY envelope_of_turn ON callback.turn = turn.id
+     WHERE turn_task.task = ?1 AND callback.turn IS NOT NULL AND callback.answers IS NULL";
+
 const COLUMNS: &str = "task.agent, task.origin, task.received_ms, task.ended_ms, \
      CASE task.state WHEN 'queued' THEN task.not_before_ms END, task.attempts, task.failure, \
      delivery.received_ms, delivery.ended_ms, delivery.due_ms, delivery.attempts, delivery.reason";
@@ -43,8 +52,7 @@ const CALLBACKS: usize = AGENT + 13;
 pub(super) fn summaries(connection: &Connection, ids: &[MessageId]) -> Result<Vec<MessageSummary>> {
     let mut select = connection.prepare_cached(&format!(
         "SELECT {ENVELOPE_COLUMNS}, {COLUMNS}, {SHOWN_STATE},
-                (SELECT count(*) FROM envelope AS callback INDEXED BY envelope_of_answer
-                 WHERE callback.answers = ?1)
+                (SELECT count(*) FROM ({CALLBACKS_OF}))
          FROM (SELECT ?1 AS id) AS wanted
               LEFT JOIN envelope ON envelope.id = wanted.id
               LEFT JOIN task ON task.id = wanted.id AND NOT task.is_forgotten

@@ -26,6 +26,7 @@ CREATE INDEX envelope_of_sender ON envelope (sender);
 CREATE INDEX envelope_to_recipient ON envelope (recipient);
 CREATE INDEX envelope_in_context ON envelope (context_id) WHERE context_id IS NOT NULL;
 CREATE INDEX envelope_of_answer ON envelope (answers) WHERE answers IS NOT NULL;
+CREATE INDEX envelope_of_turn ON envelope (turn) WHERE turn IS NOT NULL AND answers IS NULL;
 
 -- What a sender called its messages. A row may outlive its message, so that a late repeat is known.
 CREATE TABLE idempotency_key (

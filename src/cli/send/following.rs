@@ -93,7 +93,9 @@ impl<'a> Following<'a> {
     /// Prints the answers that are new.
     async fn tell_answers(&mut self, message: &MessageView) -> anyhow::Result<()> {
         for callback in &message.callbacks {
-            if self.told.contains(&callback.id) {
+            // What the agent sent to others on the way is no answer to us.
+            let is_elsewhere = message.direction == "in" && callback.to != message.from;
+            if is_elsewhere || self.told.contains(&callback.id) {
                 continue;
             }
             let path = message_view::path_of("/messages", &callback.id);

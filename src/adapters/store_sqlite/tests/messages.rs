@@ -605,3 +605,34 @@ fn pages_hold_each_message_once() {
         close(store).await;
     });
 }
+
+#[test]
+fn what_the_turns_of_a_message_sent_elsewhere_is_found_with_it() {
+    run(async {
+        let folder = TempDir::new().unwrap();
+        let store = open(&folder).unwrap();
+        for number in [1, 2] {
+            store.queue_task(task(number), None).await.unwrap();
+        }
+        begin(&store, 3, 1).await;
+        let asks = Envelope {
+            turn: Some(turn_id(3)),
+            answers: None,
+            ..outgoing(4)
+        };
+        let answers_another = Envelope {
+            answers: Some(msg(2)),
+            ..asks.clone()
+        };
+        for (number, envelope) in [(4, asks), (5, answers_another)] {
+            let sent = Arc::new(delivery_with(number, envelope, Beginning::Due));
+            store.queue_delivery(sent, None).await.unwrap();
+        }
+        let found = async |number| {
+            let callbacks = store.callbacks(msg(number)).await.unwrap();
+            callbacks.iter().map(number_of).collect::<Vec<_>>()
+        };
+        assert_eq!((found(1).await, found(2).await), (vec![4], vec![5]));
+        close(store).await;
+    });
+}
