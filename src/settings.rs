@@ -1,12 +1,13 @@
 //! The validated configuration. Where its values come from is the business of `settings/`.
 
-use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 use postroom_actors::domain::{ids::AgentId, party::PeerName};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub mod agents;
+mod backend;
 pub mod bridge;
 mod check;
 pub mod duration;
@@ -22,6 +23,7 @@ mod quantity;
 pub mod raw;
 pub mod reference;
 pub mod schema;
+mod secret;
 mod secret_files;
 mod shape;
 pub mod show;
@@ -34,12 +36,14 @@ mod validate;
 mod tests;
 
 pub use agents::{AgentSettings, AgentsSettings};
+pub use backend::{BackendAuth, BackendSettings, OnDisconnect};
 pub use bridge::{BridgeSettings, UpstreamProxySettings};
 pub use flags::{Flags, MoreFlag};
 pub use load::{Loaded, Sources, load, load_with_sources};
 pub use locate::home;
 pub use peers::{CourierSettings, PeerSettings};
 pub use problem::{ConfigError, Problem};
+pub use secret::Secret;
 pub use stored_keys::StoredKey;
 
 /// Everything the service is told by its files, environment and flags.
@@ -116,43 +120,6 @@ pub enum Origin {
     Native,
     /// The predecessor's file, flags or name.
     Predecessor,
-}
-
-/// A value that is never shown: not in logs, not in errors, not by `config show`.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
-pub struct Secret(Arc<str>);
-
-impl Secret {
-    /// Hides a text.
-    pub fn new(text: impl Into<Arc<str>>) -> Self {
-        Self(text.into())
-    }
-
-    /// The text, for whoever must send or compare it.
-    pub fn expose(&self) -> &Arc<str> {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("Secret(…)")
-    }
-}
-
-impl JsonSchema for Secret {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Secret".into()
-    }
-
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({ "type": "string", "minLength": 1, "writeOnly": true })
-    }
 }
 
 /// `[server]`
@@ -322,54 +289,6 @@ pub struct EndpointsSettings {
     pub embeddings: bool,
     /// `/message`, `/send`, `/messages…`, `/dead-letters…`
     pub messages: bool,
-}
-
-/// `[backend]` and `[backends.NAME]`
-#[derive(Debug, Clone)]
-pub struct BackendSettings {
-    /// Base URL, without a slash at its end; may end in `/v1`.
-    pub url: String,
-    /// The key it wants.
-    pub api_key: Option<Secret>,
-    /// How it wants to be shown the key.
-    pub auth: BackendAuth,
-    /// The model to ask for; empty: the client's, or the backend's first.
-    pub model: String,
-    /// A system message put in front; empty: none.
-    pub instruction: String,
-    /// Until the connection stands.
-    pub connect_timeout: Duration,
-    /// Until the head of the answer.
-    pub first_byte_timeout: Duration,
-    /// Between two chunks.
-    pub idle_timeout: Duration,
-    /// The whole exchange.
-    pub timeout: Duration,
-    /// What becomes of a relay whose client has gone.
-    pub on_disconnect: OnDisconnect,
-    /// The backend that takes over.
-    pub fallback: Option<String>,
-}
-
-/// `backend.auth`
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum BackendAuth {
-    /// `Authorization: Bearer`.
-    Bearer,
-    /// `X-Proxy-Token`.
-    #[serde(rename = "x-proxy-token")]
-    ProxyToken,
-}
-
-/// `backend.on_disconnect`
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum OnDisconnect {
-    /// Read on, so that the reply still reaches the inbox.
-    Finish,
-    /// Stop asking.
-    Cancel,
 }
 
 /// `[store]`
