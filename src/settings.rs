@@ -1,6 +1,6 @@
 //! The validated configuration. Where its values come from is the business of `settings/`.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use postroom_actors::domain::{ids::AgentId, party::PeerName};
 use schemars::JsonSchema;
@@ -45,6 +45,8 @@ pub use peers::{CourierSettings, PeerSettings};
 pub use problem::{ConfigError, Problem};
 pub use secret::Secret;
 pub use stored_keys::StoredKey;
+
+use crate::webhook_signature::SigningKey;
 
 /// Everything the service is told by its files, environment and flags.
 #[derive(Debug, Clone)]
@@ -177,6 +179,19 @@ pub struct KeySettings {
     pub role: Role,
     /// Whose it is, with [`Role::Agent`].
     pub agent: Option<AgentId>,
+    /// Where its holder hears of background responses that have ended.
+    pub webhook: Option<WebhookSettings>,
+}
+
+/// `keys.NAME.webhook_…`
+#[derive(Debug, Clone)]
+pub struct WebhookSettings {
+    /// Where events are posted.
+    pub url: Arc<str>,
+    /// What they are signed with.
+    pub signing: SigningKey,
+    /// Whether the URL may have an address that is not of the open internet.
+    pub allow_private: bool,
 }
 
 /// What the holder of a key may do.

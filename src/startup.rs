@@ -12,6 +12,7 @@ mod maintenance;
 mod post_room;
 mod running;
 mod tls;
+mod webhooks;
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
@@ -114,6 +115,7 @@ async fn run(settings: Settings, mode: Mode, metrics: PrometheusHandle) -> Resul
     let runtime = running::runtime_file(own_url, fingerprint)?;
     let shared = web::Data::new(post_room.shared_state(&settings, metrics, endpoint, &runtime.key));
     maintenance::start(&settings, &shared);
+    webhooks::start(&settings, &shared);
     Arc::clone(&post_room.agents).keep_looking_after(mode.interval);
     let listening = Listening {
         listener,

@@ -65,6 +65,17 @@ pub struct UrlRules {
     pub allow_private: bool,
     /// The whole try; see [`DEFAULT_TIMEOUT`].
     pub timeout: Duration,
+    /// URLs of the configuration, by their text: always allowed.
+    pub webhooks: BTreeMap<Arc<str>, Webhook>,
+}
+
+/// A URL of the configuration that events are posted to.
+#[derive(Debug, Clone)]
+pub struct Webhook {
+    /// What events are signed with.
+    pub signing: Vec<SigningKey>,
+    /// Whether it may have an address that is not of the open internet.
+    pub allow_private: bool,
 }
 
 /// The port [`PeerTransport`] over hyper. One a thread: clones share their clients.

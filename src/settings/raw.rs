@@ -123,6 +123,14 @@ pub struct RawKey {
     pub role: Option<Role>,
     /// Whose key it is, with `role = "agent"`.
     pub agent: Option<String>,
+    /// Where its background responses are told of once they have ended.
+    pub webhook_url: Option<String>,
+    /// What these events are signed with, `whsec_…`.
+    pub webhook_secret: Option<Secret>,
+    /// File that holds `webhook_secret`.
+    pub webhook_secret_file: Option<PathBuf>,
+    /// Whether `webhook_url` may have a private address.
+    pub webhook_allow_private: Option<bool>,
 }
 
 /// `[routing]`

@@ -25,6 +25,7 @@ mod embeddings;
 mod inert;
 mod peers;
 mod server;
+mod webhooks;
 
 pub(super) use server::is_loopback;
 

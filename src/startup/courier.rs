@@ -1,6 +1,6 @@
 //! Peers, the way to them, and the courier.
 
-use std::{fs, io, path::PathBuf, rc::Rc, sync::Arc};
+use std::{collections::BTreeMap, fs, io, path::PathBuf, rc::Rc, sync::Arc};
 
 use postroom_actors::{
     agent_directory::Agents,
@@ -14,7 +14,7 @@ use postroom_actors::{
 use super::StartError;
 use crate::{
     adapters::{
-        peer_http::{self, PeerAddress, PeerHttp, UrlRules},
+        peer_http::{self, PeerAddress, PeerHttp, UrlRules, Webhook},
         store_sqlite::SqliteStore,
         upstream_http::TlsSetup,
     },
@@ -76,8 +76,28 @@ fn transport(settings: &Settings) -> PeerHttp {
         hosts: settings.courier.reply_hosts.clone(),
         allow_private: settings.courier.allow_private,
         timeout: peer_http::DEFAULT_TIMEOUT,
+        webhooks: webhooks(settings),
     };
     PeerHttp::new(addresses.collect(), urls, &TlsSetup::default())
+}
+
+/// Keys that have the same URL sign with the secrets of all of them.
+fn webhooks(settings: &Settings) -> BTreeMap<Arc<str>, Webhook> {
+    let mut webhooks: BTreeMap<Arc<str>, Webhook> = BTreeMap::new();
+    for webhook in settings
+        .keys
+        .values()
+        .filter_map(|key| key.webhook.as_ref())
+    {
+        let known = webhooks.entry(Arc::clone(&webhook.url));
+        let known = known.or_insert_with(|| Webhook {
+            signing: Vec::new(),
+            allow_private: false,
+        });
+        known.signing.push(webhook.signing.clone());
+        known.allow_private |= webhook.allow_private;
+    }
+    webhooks
 }
 
 /// What the handlers need to know of messages.

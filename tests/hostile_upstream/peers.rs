@@ -42,6 +42,7 @@ fn transport(peer: PeerAddress) -> PeerHttp {
         hosts: vec!["127.0.0.1".to_owned(), "localhost".to_owned()],
         allow_private: true,
         timeout: Duration::from_millis(600),
+        webhooks: BTreeMap::new(),
     };
     let peers = BTreeMap::from([(office(), peer)]);
     PeerHttp::new(peers, urls, &TlsSetup::default())

@@ -62,6 +62,7 @@ mod openai_embeddings;
 mod openai_models;
 mod openai_sdks;
 mod openai_tools;
+mod openai_webhooks;
 mod openclaw_forms;
 mod origins;
 mod overload;

@@ -21,6 +21,7 @@ mod input_items;
 mod object;
 #[cfg(test)]
 mod tests;
+pub mod webhook;
 
 /// How the id of a response begins.
 const ID_PREFIX: &str = "resp_";

@@ -16,6 +16,7 @@ use crate::domain::{
         AttemptEnd, MessageFilter, MessageRecord, MessageSummary, NewDelivery, Queued,
         WaitingDelivery,
     },
+    response::webhook::EndedResponse,
     turn::TurnRecord,
 };
 
@@ -132,6 +133,18 @@ pub trait MessageBook: Send + Sync + 'static {
     /// # Errors
     /// [`StoreError::Io`].
     fn turns_of_message(&self, id: MessageId) -> SendFuture<Result<Vec<TurnRecord>, StoreError>>;
+
+    /// Background responses that ended at `since` or later and were asked for with a key, in the
+    /// order of their ends, after the one that is named.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    fn ended_responses(
+        &self,
+        since: DateTime<Utc>,
+        after: Option<MessageId>,
+        limit: usize,
+    ) -> SendFuture<Result<Vec<EndedResponse>, StoreError>>;
 
     /// How many dead letters there are.
     ///

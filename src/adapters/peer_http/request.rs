@@ -38,7 +38,7 @@ pub(super) struct Target<'a> {
 pub(super) fn target<'a>(
     to: &Party,
     peers: &'a BTreeMap<PeerName, PeerAddress>,
-    urls: &UrlRules,
+    urls: &'a UrlRules,
 ) -> Result<Target<'a>, PostError> {
     match to {
         Party::Peer(name) => {
@@ -50,6 +50,16 @@ pub(super) fn target<'a>(
                 secret: peer.secret.as_ref(),
                 allow_private: peer.allow_private,
                 timeout: peer.timeout,
+            })
+        }
+        Party::Url(url) if urls.webhooks.contains_key(url) => {
+            let webhook = urls.webhooks.get(url);
+            Ok(Target {
+                uri: read_url(url).map_err(unaskable)?,
+                signing: webhook.map_or(&[], |webhook| &webhook.signing),
+                secret: None,
+                allow_private: webhook.is_some_and(|webhook| webhook.allow_private),
+                timeout: urls.timeout,
             })
         }
         Party::Url(url) => Ok(Target {

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use postroom_actors::{
     domain::{
         agent_message::Envelope,
         ids::MessageId,
         party::Party,
         post::{MessageFilter, MessageRecord, MessageSummary},
+        response::webhook::EndedResponse,
         turn::TurnRecord,
     },
     ports::{SendFuture, StoreError, courier::MessageBook},
@@ -51,6 +53,16 @@ impl MessageBook for SqliteStore {
     fn turns_of_message(&self, id: MessageId) -> SendFuture<Result<Vec<TurnRecord>, StoreError>> {
         self.queries
             .ask(move |connection| task_queries::turns_of_message(connection, id))
+    }
+
+    fn ended_responses(
+        &self,
+        since: DateTime<Utc>,
+        after: Option<MessageId>,
+        limit: usize,
+    ) -> SendFuture<Result<Vec<EndedResponse>, StoreError>> {
+        self.queries
+            .ask(move |connection| task_queries::ended_responses(connection, since, after, limit))
     }
 
     fn dead_letters(&self) -> SendFuture<Result<u64, StoreError>> {

@@ -79,6 +79,10 @@ CREATE TABLE attempt (
 -- A dead letter that was dropped stays failed.
 ALTER TABLE task ADD COLUMN is_dropped INTEGER NOT NULL DEFAULT 0;
 
+-- Background responses that have ended, for whoever is told of them.
+CREATE INDEX ended_response ON task (ended_ms, id)
+    WHERE origin = 'response' AND is_background AND ended_ms IS NOT NULL AND caller IS NOT NULL;
+
 CREATE INDEX message_in_state ON task (state, id) WHERE origin = 'message';
 
 -- Paid for when a turn begins, not when a task is accepted.

@@ -1,7 +1,9 @@
 //! What is read of tasks, turns and sessions.
 
+use chrono::{DateTime, Utc};
 use postroom_actors::domain::{
     ids::{AgentId, MessageId, SessionKey, TurnId},
+    response::webhook::EndedResponse,
     task::{TaskRecord, WaitingTask},
     turn::{SessionRecord, TurnRecord},
 };
@@ -9,9 +11,10 @@ use rusqlite::{Connection, OptionalExtension, Params, Result, params};
 
 use super::{
     envelopes,
-    rows::message_id,
+    rows::{message_id, millis, time},
     task_rows::{
-        TASK_COLUMNS, TURN_COLUMNS, session_record, task_record, turn_record, waiting_task,
+        TASK_COLUMNS, TURN_COLUMNS, session_record, task_record, task_state, turn_record,
+        waiting_task,
     },
 };
 
@@ -133,4 +136,31 @@ pub(super) fn session(
         .query_row(params![agent.as_str(), session.as_str()], session_record)
         .optional()?;
     Ok(found.unwrap_or_default())
+}
+
+/// Those that ended at one moment are told apart by their ids.
+pub(super) fn ended_responses(
+    connection: &Connection,
+    since: DateTime<Utc>,
+    after: Option<MessageId>,
+    limit: usize,
+) -> Result<Vec<EndedResponse>> {
+    let after = after.map_or([0; 16], |id| *id.as_uuid().as_bytes());
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    connection
+        .prepare_cached(
+            "SELECT id, caller, state, ended_ms FROM task INDEXED BY ended_response
+             WHERE origin = 'response' AND is_background AND ended_ms IS NOT NULL
+               AND caller IS NOT NULL AND (ended_ms, id) > (?1, ?2)
+             ORDER BY ended_ms, id LIMIT ?3",
+        )?
+        .query_map(params![millis(since), &after[..], limit], |row| {
+            Ok(EndedResponse {
+                id: message_id(row, 0)?,
+                caller: row.get(1)?,
+                state: task_state(row, 2)?,
+                ended_at: time(row, 3)?,
+            })
+        })?
+        .collect()
 }

@@ -130,11 +130,11 @@ fn a_rotation_has_two_signing_secrets_the_current_one_first() {
         "[peers.a]\nsigning_secret = \"{WHSEC}\"\nsigning_secret_previous = \"{previous}\"\nrequire_signature = true"
     );
     let signing = peer(&toml(&text).settings(), "a").signing;
-    let sign = |key: &crate::webhook_signature::SigningKey| key.sign("a", 1, b"{}");
+    let sign = |key: &SigningKey| key.sign("a", 1, b"{}");
     let signatures: Vec<String> = signing.iter().map(sign).collect();
     let expected: Vec<String> = [WHSEC, &previous]
         .iter()
-        .map(|secret| sign(&crate::webhook_signature::SigningKey::parse(secret).unwrap()))
+        .map(|secret| sign(&SigningKey::parse(secret).unwrap()))
         .collect();
     assert_eq!(signatures, expected);
 }

@@ -173,13 +173,28 @@ impl Checker<'_> {
         allow_private: bool,
     ) -> Option<String> {
         let url = written.map(str::trim).filter(|url| !url.is_empty())?;
+        if url.contains('?') {
+            self.refuse(key, "a base URL has no query");
+            return None;
+        }
+        let url = self.address_to_post_to(key, url, allow_private)?;
+        Some(url.trim_end_matches('/').to_owned())
+    }
+
+    /// A URL that something is to be posted to, as far as its text tells.
+    pub(super) fn address_to_post_to(
+        &mut self,
+        key: &str,
+        url: &str,
+        allow_private: bool,
+    ) -> Option<String> {
         let refused = match read_url(url) {
-            Ok(uri) if uri.query().is_some() => "a base URL has no query".to_owned(),
             Ok(uri) if !allow_private && is_inside(host_of(&uri)) => format!(
-                "`{}` is not an address of the open internet; set `allow_private = true` of this peer if it is meant",
-                shorten(host_of(&uri))
+                "`{}` is not an address of the open internet; set `{}` beside it if it is meant",
+                shorten(host_of(&uri)),
+                allowed_by(key)
             ),
-            Ok(_) => return Some(url.trim_end_matches('/').to_owned()),
+            Ok(_) => return Some(url.to_owned()),
             // It may hold a password.
             Err(_) if url.contains('@') => UrlProblem::UserInfo.to_string(),
             Err(problem) => format!("{problem}, found `{}`", shorten(url)),
@@ -276,6 +291,15 @@ fn host(written: &str) -> Option<String> {
     let is_host_alone = host_of(&uri) == host && uri.path() == "/" && uri.query().is_none();
     let is_real = !host.contains(':') || literal_address(&host).is_some();
     (is_host_alone && is_real).then_some(host)
+}
+
+/// What lets the URL of this key have a private address.
+fn allowed_by(key: &str) -> &'static str {
+    if key.ends_with("webhook_url") {
+        "webhook_allow_private = true"
+    } else {
+        "allow_private = true"
+    }
 }
 
 /// Whether a host is an address, or a name for one, that is not of the open internet.

@@ -182,7 +182,14 @@ impl Checker<'_> {
             }
             let role = entry.role.unwrap_or(Role::Client);
             let agent = self.agent_of_key(&at("agent"), role, entry.agent.as_deref());
-            keys.insert(name.clone(), KeySettings { key, role, agent });
+            let webhook = self.webhook(name, entry);
+            let settings = KeySettings {
+                key,
+                role,
+                agent,
+                webhook,
+            };
+            keys.insert(name.clone(), settings);
         }
         keys
     }

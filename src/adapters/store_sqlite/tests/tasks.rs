@@ -6,7 +6,7 @@ use postroom_actors::{
         task::{Answer, NewTask, TaskOrigin, TaskOutcome, TaskRecord, TaskState},
         turn::{AfterTurn, Failure, FailureCode, TurnEnd, TurnStart, TurnState, Usage},
     },
-    ports::turns::TaskStore,
+    ports::{courier::MessageBook, turns::TaskStore},
     testing::MemoryTasks,
 };
 use proptest::{collection::vec, prelude::*, test_runner::Config};
@@ -512,6 +512,59 @@ fn what_was_acknowledged_outlives_a_kill() {
         assert_eq!(unfinished[0].cli_session.as_deref(), Some("told"));
         let open = store.open_tasks(agent(0)).await.unwrap();
         assert_eq!(open[0].interrupted_turn, Some(turn_id(4)));
+        close(store).await;
+    });
+}
+
+#[test]
+fn background_responses_of_keys_are_found_in_the_order_of_their_ends() {
+    run(async {
+        let folder = TempDir::new().unwrap();
+        let store = open(&folder).unwrap();
+        let asked = |number: u64, is_background: bool, caller: Option<&str>| {
+            Arc::new(NewTask {
+                origin: TaskOrigin::Response,
+                is_background,
+                caller: caller.map(Arc::from),
+                ..(*task(number)).clone()
+            })
+        };
+        for (number, is_background, caller) in [
+            (1, true, Some("app")),
+            (2, false, Some("app")),
+            (3, true, None),
+            (4, true, Some("app")),
+            (5, true, Some("ops")),
+            (6, true, Some("app")),
+        ] {
+            let task = asked(number, is_background, caller);
+            store.queue_task(task, None).await.unwrap();
+        }
+        // The last one goes on.
+        for (number, second) in [(1, 30), (2, 31), (3, 32), (4, 20), (5, 30)] {
+            let ended = store.end_task(task_id(number), TaskOutcome::Done, at(second));
+            assert_eq!(ended.await, Ok(true));
+        }
+        let found = async |second, after, limit| {
+            let found = store
+                .ended_responses(at(second), after, limit)
+                .await
+                .unwrap();
+            found
+                .into_iter()
+                .map(|response| response.id)
+                .collect::<Vec<_>>()
+        };
+        let (one, four, five) = (task_id(1), task_id(4), task_id(5));
+        assert_eq!(found(0, None, 9).await, [four, one, five]);
+        assert_eq!(found(0, None, 1).await, [four]);
+        assert_eq!(found(20, Some(four), 9).await, [one, five]);
+        assert_eq!(
+            found(30, Some(one), 9).await,
+            [five],
+            "of one moment, by id"
+        );
+        assert_eq!(found(31, None, 9).await, []);
         close(store).await;
     });
 }
