@@ -339,9 +339,11 @@ async fn a_full_queue_refuses_and_says_when_to_come_again() {
     let seconds: u32 = refused.header("retry-after").unwrap().parse().unwrap();
     assert!(seconds >= 1, "{refused:?}");
     assert!(complaint(&refused).contains("alice"), "{refused:?}");
+    // What was taken is known all the while.
+    let repeated = broker.message_with(OFFICE, &task(1), &[]).await;
+    assert_eq!(repeated.json()["duplicate"], true, "{repeated:?}");
     stage.open();
     stage.until_prompts(2).await;
-    // What was taken is still known.
     let repeated = broker.message_with(OFFICE, &task(1), &[]).await;
     assert_eq!(repeated.json()["duplicate"], true, "{repeated:?}");
     let later = broker.receives(OFFICE, &task(3)).await;

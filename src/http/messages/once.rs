@@ -3,14 +3,17 @@
 use std::sync::Arc;
 
 use actix_web::http::header::HeaderMap;
-use postroom_actors::domain::{
-    agent_message::{IdempotencyKey, MAX_NAME, is_name},
-    party::Party,
+use postroom_actors::{
+    courier::Sent,
+    domain::{
+        agent_message::{IdempotencyKey, MAX_NAME, is_name},
+        party::Party,
+    },
 };
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::http::error::ApiError;
+use crate::http::{SharedState, error::ApiError};
 
 /// The headers that give a message its id, besides its body.
 const KEY: &str = "idempotency-key";
@@ -42,6 +45,30 @@ pub(super) fn key(
         sender: sender.clone(),
         key,
         digest: digest(body),
+    }))
+}
+
+/// The message that is repeated, where it is kept with the same body.
+///
+/// # Errors
+/// 503 where the store cannot be read.
+pub(super) async fn repeated(
+    shared: &SharedState,
+    once: &IdempotencyKey,
+) -> Result<Option<Sent>, ApiError> {
+    let first = shared
+        .book
+        .by_sender_id(once.sender.clone(), Arc::clone(&once.key));
+    let Some(id) = first.await? else {
+        return Ok(None);
+    };
+    let kept = shared.tasks.tasks(vec![id]).await?;
+    let is_same = kept
+        .first()
+        .is_some_and(|kept| digest(&kept.task.body) == once.digest);
+    Ok(is_same.then_some(Sent {
+        id,
+        is_duplicate: true,
     }))
 }
 

@@ -125,7 +125,12 @@ async fn take(
         traceparent: incoming::text(headers, "traceparent").map(str::to_owned),
         envelope: Some(Arc::new(envelope)),
     };
-    agent_tasks::queue_message(shared, &agent, Arc::new(task), once).await
+    let taken = agent_tasks::queue_message(shared, &agent, Arc::new(task), once.clone()).await;
+    match (taken, once) {
+        // An agent that takes nothing now has what it took before.
+        (Err(refused), Some(once)) => once::repeated(shared, &once).await?.ok_or(refused),
+        (taken, _) => taken,
+    }
 }
 
 /// The agent that a message goes to.
