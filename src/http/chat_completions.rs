@@ -26,6 +26,7 @@ use super::{
     AppState, SharedState, agent_chat, auth, body,
     error::ApiError,
     incoming::{Incoming, asked_agent},
+    metrics::note_request,
 };
 use crate::{
     forwarding::{RelayAnswer, RelayJob},
@@ -84,14 +85,7 @@ pub async fn create(
         return Err(ApiError::stopping());
     }
     let (route, outcome) = answer(&state, incoming).await;
-    let label = if outcome.is_ok() {
-        "accepted"
-    } else {
-        "refused"
-    };
-    metrics::counter!("postroom_requests_total", "route" => route, "outcome" => label).increment(1);
-    metrics::histogram!("postroom_request_duration_seconds", "route" => route)
-        .record(arrived.elapsed().as_secs_f64());
+    note_request(route, &outcome, arrived);
     outcome
 }
 

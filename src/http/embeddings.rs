@@ -20,6 +20,7 @@ use super::{
     AppState, SharedState, auth, body,
     error::ApiError,
     incoming::{named_agent, routed_agent, text},
+    metrics::note_request,
 };
 use crate::{forwarding::EmbeddingsJob, settings::Role};
 
@@ -60,15 +61,7 @@ pub async fn create(
         return Err(ApiError::stopping());
     }
     let outcome = answer(&state, &request, body).await;
-    let label = if outcome.is_ok() {
-        "accepted"
-    } else {
-        "refused"
-    };
-    metrics::counter!("postroom_requests_total", "route" => "embeddings", "outcome" => label)
-        .increment(1);
-    metrics::histogram!("postroom_request_duration_seconds", "route" => "embeddings")
-        .record(arrived.elapsed().as_secs_f64());
+    note_request("embeddings", &outcome, arrived);
     let answer = outcome?;
     Ok(HttpResponse::Ok()
         .content_type("application/json")

@@ -49,18 +49,6 @@ const fn is_false(value: &bool) -> bool {
     !*value
 }
 
-/// Counts a request and how long it took.
-fn note_request<T, E>(route: &'static str, outcome: &Result<T, E>, arrived: tokio::time::Instant) {
-    let label = if outcome.is_ok() {
-        "accepted"
-    } else {
-        "refused"
-    };
-    metrics::counter!("postroom_requests_total", "route" => route, "outcome" => label).increment(1);
-    metrics::histogram!("postroom_request_duration_seconds", "route" => route)
-        .record(arrived.elapsed().as_secs_f64());
-}
-
 #[cfg(test)]
 mod tests {
     use uuid::Uuid;

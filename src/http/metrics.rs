@@ -1,6 +1,7 @@
 //! `GET /metrics`, in Prometheus' text form.
 
 use actix_web::{HttpRequest, HttpResponse, web};
+use tokio::time::Instant;
 
 use super::{AppState, SharedState, auth, error::ApiError};
 use crate::settings::Role;
@@ -24,6 +25,18 @@ pub async fn show(
 /// The metrics on a listener of their own: whoever reaches it may read them.
 pub async fn show_alone(state: web::Data<SharedState>) -> HttpResponse {
     render(&state)
+}
+
+/// Counts a request and how long it took.
+pub(super) fn note_request<T, E>(route: &'static str, outcome: &Result<T, E>, arrived: Instant) {
+    let label = if outcome.is_ok() {
+        "accepted"
+    } else {
+        "refused"
+    };
+    metrics::counter!("postroom_requests_total", "route" => route, "outcome" => label).increment(1);
+    metrics::histogram!("postroom_request_duration_seconds", "route" => route)
+        .record(arrived.elapsed().as_secs_f64());
 }
 
 /// Says what the metrics of intake, inbox and actors mean. Call it once at the start.

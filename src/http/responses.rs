@@ -24,6 +24,7 @@ use super::{
     body,
     error::ApiError,
     incoming::{self, Incoming},
+    metrics::note_request,
 };
 use crate::settings::Role;
 
@@ -64,15 +65,7 @@ pub async fn create(
         return Err(ApiError::stopping());
     }
     let outcome = create::answer(shared, &incoming).await;
-    let label = if outcome.is_ok() {
-        "accepted"
-    } else {
-        "refused"
-    };
-    metrics::counter!("postroom_requests_total", "route" => "responses", "outcome" => label)
-        .increment(1);
-    metrics::histogram!("postroom_request_duration_seconds", "route" => "responses")
-        .record(arrived.elapsed().as_secs_f64());
+    note_request("responses", &outcome, arrived);
     outcome
 }
 

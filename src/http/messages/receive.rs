@@ -25,7 +25,7 @@ use tokio::time::Instant;
 use super::{
     Receipt,
     answered::{self, Answered},
-    note_request, once, route,
+    once, route,
 };
 use crate::{
     http::{
@@ -34,6 +34,7 @@ use crate::{
         body,
         error::ApiError,
         incoming,
+        metrics::note_request,
     },
     post_address::read_reply_to,
 };

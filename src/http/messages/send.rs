@@ -26,12 +26,15 @@ use self::{draft::Draft, speaker::Speaker};
 use super::{
     Receipt,
     answered::{self, Answered, Work},
-    note_request, once,
+    once,
     route::{self, Target},
     wait::{self, Delivered},
 };
 use crate::{
-    http::{AppState, SharedState, agent_tasks, auth, body, error::ApiError, incoming, waiting},
+    http::{
+        AppState, SharedState, agent_tasks, auth, body, error::ApiError, incoming,
+        metrics::note_request, waiting,
+    },
     post_address::read_reply_to,
 };
 
