@@ -13,6 +13,7 @@ pub mod raw;
 pub mod real_cli;
 pub mod sides;
 pub mod small_disk;
+mod stand_in;
 pub mod tools;
 pub mod user_home;
 pub mod wait;

@@ -1,23 +1,13 @@
 //! The mock model of `tests/clients`, behind agent CLIs in place of a vendor's API.
 
-use std::{
-    io::{BufRead, BufReader},
-    process::{Child, Command, Stdio},
-    time::Duration,
-};
+use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{
-    tools::{ClientFailure, client_program, installed},
-    wait::until_async,
-};
+use super::{stand_in::StandIn, tools::ClientFailure, wait::until_async};
 
 /// A mock model on loopback; killed when dropped. Marks in a prompt tell it what to do.
-pub struct MockLlm {
-    child: Child,
-    url: String,
-}
+pub struct MockLlm(StandIn);
 
 impl MockLlm {
     /// Starts one on a free port.
@@ -25,36 +15,19 @@ impl MockLlm {
     /// # Errors
     /// The interpreter is not installed, or the program does not start.
     pub fn start() -> Result<Self, ClientFailure> {
-        let interpreter = installed("predecessor/bin/python")?;
-        #[expect(clippy::disallowed_methods, reason = "killed when dropped")]
-        let mut command = Command::new(interpreter);
-        let mut child = command
-            .arg(client_program("mock_llm.py")?)
-            .env("PYTHONDONTWRITEBYTECODE", "1")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        let mut output = BufReader::new(child.stdout.take().unwrap());
-        output.read_line(&mut line).unwrap();
-        let url = line.trim_end().strip_prefix("listening on ");
-        let url = url.unwrap_or_else(|| panic!("the mock model said {line:?}"));
-        Ok(Self {
-            url: url.to_owned(),
-            child,
-        })
+        let no_arguments: [&str; 0] = [];
+        StandIn::start("predecessor", "mock_llm.py", no_arguments).map(Self)
     }
 
     /// Its base URL, without a path.
     pub fn url(&self) -> &str {
-        &self.url
+        self.0.url()
     }
 
     /// The calls that it got, in order of arrival; `ended` is null while one is under way.
     pub async fn calls(&self) -> Vec<Value> {
         let mut answer = client()
-            .get(format!("{}/_calls", self.url))
+            .get(format!("{}/_calls", self.url()))
             .send()
             .await
             .unwrap();
@@ -73,21 +46,13 @@ impl MockLlm {
 
     /// Lets the calls with the mark `[[hold: NAME]]` go on.
     pub async fn release(&self, name: &str) {
-        let url = format!("{}/_release/{name}", self.url);
+        let url = format!("{}/_release/{name}", self.url());
         client().post(url).send().await.unwrap();
     }
 
     /// Ends it: from now on nobody listens there.
     pub fn end(&mut self) {
-        // It may have ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Drop for MockLlm {
-    fn drop(&mut self) {
-        self.end();
+        self.0.end();
     }
 }
 

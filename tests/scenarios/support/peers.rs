@@ -1,10 +1,9 @@
 //! Peers of a broker: scripted ones, a wire between two brokers, and the one in `tests/clients`.
 
 use std::{
-    io::{BufRead, BufReader},
+    ffi::OsStr,
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
     sync::{Arc, Mutex},
 };
 
@@ -16,12 +15,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::{
-    broker::Broker,
-    client,
-    tools::{ClientFailure, client_program, installed},
-    wait::until,
-};
+use super::{broker::Broker, client, stand_in::StandIn, tools::ClientFailure, wait::until};
 
 /// A message that a peer was posted.
 #[derive(Debug, Clone)]
@@ -276,8 +270,7 @@ async fn lead(mut stream: TcpStream, end: Option<String>) {
 
 /// The peer in `tests/clients/seed_peer.py`; killed when dropped.
 pub struct SeedPeer {
-    child: Child,
-    url: String,
+    server: StandIn,
     log: PathBuf,
 }
 
@@ -287,34 +280,16 @@ impl SeedPeer {
     /// # Errors
     /// The interpreter is not installed, or the program is not there.
     pub fn start(folder: &Path, secret: &str) -> Result<Self, ClientFailure> {
-        let interpreter = installed("webhooks/bin/python")?;
         let log = folder.join("seed-peer.jsonl");
-        #[expect(clippy::disallowed_methods, reason = "killed when dropped")]
-        let mut command = Command::new(interpreter);
-        let mut child = command
-            .arg(client_program("seed_peer.py")?)
-            .args(["--secret", secret, "--log"])
-            .arg(&log)
-            .env("PYTHONDONTWRITEBYTECODE", "1")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        let mut output = BufReader::new(child.stdout.take().unwrap());
-        output.read_line(&mut line).unwrap();
-        let url = line.trim_end().strip_prefix("listening on ");
-        let url = url.unwrap_or_else(|| panic!("the peer said {line:?}"));
-        Ok(Self {
-            url: url.to_owned(),
-            child,
-            log,
-        })
+        let arguments = ["--secret", secret, "--log"].map(OsStr::new);
+        let arguments = arguments.into_iter().chain([log.as_os_str()]);
+        let server = StandIn::start("webhooks", "seed_peer.py", arguments)?;
+        Ok(Self { server, log })
     }
 
     /// Its base URL.
     pub fn url(&self) -> &str {
-        &self.url
+        self.server.url()
     }
 
     /// What it logs.
@@ -344,7 +319,7 @@ impl SeedPeer {
     pub async fn answer(&self, answers: &Value) {
         let headers = [("content-type", "application/json")];
         let told = client::send(
-            &self.url,
+            self.url(),
             "POST",
             "/_answers",
             answers.to_string(),
@@ -357,16 +332,8 @@ impl SeedPeer {
     pub async fn posts(&self, broker: &Broker, secret: &str, body: &Value) -> (u64, Value) {
         let order = json!({"url": broker.url(), "secret": secret, "body": body});
         let headers = [("content-type", "application/json")];
-        let answer = client::send(&self.url, "POST", "/_send", order.to_string(), &headers).await;
+        let answer = client::send(self.url(), "POST", "/_send", order.to_string(), &headers).await;
         let told = answer.json();
         (told["status"].as_u64().unwrap(), told["body"].clone())
-    }
-}
-
-impl Drop for SeedPeer {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
