@@ -304,6 +304,8 @@ pub struct EndpointsSettings {
     pub embeddings: bool,
     /// `/message`, `/send`, `/messages…`, `/dead-letters…`
     pub messages: bool,
+    /// `/` and `/web…`
+    pub dashboard: bool,
 }
 
 /// `[store]`
@@ -313,6 +315,10 @@ pub struct StoreSettings {
     pub path: PathBuf,
     /// How long done messages are kept.
     pub retention: Duration,
+    /// Size in bytes from which the oldest done messages go early; `None`: none.
+    pub max_size: Option<u64>,
+    /// Bytes that must be left on the disk for new messages to be taken; 0: all may be used.
+    pub min_free: u64,
 }
 
 /// `[limits]`
@@ -345,6 +351,10 @@ pub struct MetricsSettings {
 /// `[telemetry]`
 #[derive(Debug, Clone)]
 pub struct TelemetrySettings {
+    /// Base URL of the collector that traces go to; `None`: nowhere.
+    pub otlp_endpoint: Option<String>,
+    /// Of a hundred traces begun here so many are sent, 0 to 100.
+    pub sampling_percent: u16,
     /// How log lines look.
     pub log_format: LogFormat,
     /// Debug lines too.

@@ -231,6 +231,8 @@ pub struct RawEndpoints {
     pub embeddings: Option<bool>,
     /// Serve `/message`, `/send`, `/messages` and `/dead-letters`.
     pub messages: Option<bool>,
+    /// Serve the dashboard at `/` and `/web`.
+    pub dashboard: Option<bool>,
 }
 
 /// `[store]`
@@ -252,6 +254,10 @@ pub struct RawStore {
     pub durability: Option<Durability>,
     /// How long messages that are done are kept.
     pub retention: Option<DurationValue>,
+    /// Size of the store from which the oldest messages that are done go early; 0: none.
+    pub max_size: Option<SizeValue>,
+    /// Room that must be left on the store's disk: below it new messages get 503. 0: all may be used.
+    pub min_free: Option<SizeValue>,
 }
 
 /// `[limits]`
@@ -290,8 +296,11 @@ pub struct RawMetrics {
 #[derive(Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RawTelemetry {
-    /// Where traces go; empty: nowhere.
+    /// Where traces go, by OTLP over HTTP: base URL of a collector; empty: nowhere.
     pub otlp_endpoint: Option<String>,
+    /// Of a hundred traces begun here so many are sent; whoever sends a `traceparent` decides itself.
+    #[schemars(range(min = 0, max = 100))]
+    pub sampling_percent: Option<u16>,
     /// How log lines look.
     pub log_format: Option<LogFormat>,
     /// Debug lines too.

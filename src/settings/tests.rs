@@ -283,9 +283,9 @@ fn a_short_key_is_only_warned_of() {
 
 #[test]
 fn what_this_version_does_not_act_on_is_read_and_warned_of() {
-    let text = "[store]\nreplicas = 3\n[telemetry]\notlp_endpoint = \"http://t.example\"";
+    let text = "[store]\nreplicas = 3\ndurability = \"relaxed\"";
     let settings = toml(text).settings();
-    for part in ["store.replicas", "telemetry.otlp_endpoint"] {
+    for part in ["store.replicas", "store.durability"] {
         assert!(
             warns(&settings, &format!("`{part}` is set but")),
             "{part}: {:?}",

@@ -14,7 +14,7 @@ use super::{
     layers::{Layer, Layers},
     locate::{Found, expand},
     problem::{Problem, shorten},
-    raw::{RawConfig, RawEndpoints, RawMailbox, StoreKind},
+    raw::{RawConfig, RawEndpoints, RawMailbox, RawTelemetry, StoreKind},
     size::SizeValue,
 };
 
@@ -69,6 +69,7 @@ pub(super) fn settings(
     let embeddings = checker.embeddings(raw, &server, backend.as_ref());
     let routing = checker.routing(raw);
     let (limits, metrics) = (checker.limits(raw), checker.metrics(raw));
+    let telemetry = checker.telemetry(&raw.telemetry);
     let store = checker.store(raw, &home, &mailbox.inbox);
     let agents = checker.agents(&raw.agents);
     let bridge = checker.bridge(&raw.bridge);
@@ -96,10 +97,7 @@ pub(super) fn settings(
         },
         limits,
         metrics,
-        telemetry: TelemetrySettings {
-            log_format: raw.telemetry.log_format.unwrap_or(super::LogFormat::Auto),
-            debug: raw.telemetry.debug.unwrap_or_default(),
-        },
+        telemetry,
         home,
         server,
         keys,
@@ -121,6 +119,7 @@ fn endpoints(raw: &RawEndpoints) -> EndpointsSettings {
         models: raw.models.unwrap_or(true),
         embeddings: raw.embeddings.unwrap_or(true),
         messages: raw.messages.unwrap_or(true),
+        dashboard: raw.dashboard.unwrap_or(true),
     }
 }
 
@@ -249,6 +248,12 @@ impl Checker<'_> {
         StoreSettings {
             path,
             retention: self.at_least_a_moment("store.retention", raw.store.retention),
+            max_size: raw
+                .store
+                .max_size
+                .map(|size| size.0)
+                .filter(|size| *size > 0),
+            min_free: raw.store.min_free.map_or(0, |size| size.0),
         }
     }
 
@@ -293,6 +298,16 @@ impl Checker<'_> {
             );
         }
         bytes
+    }
+
+    fn telemetry(&mut self, raw: &RawTelemetry) -> TelemetrySettings {
+        let endpoint = raw.otlp_endpoint.as_deref().filter(|it| !it.is_empty());
+        TelemetrySettings {
+            otlp_endpoint: endpoint.and_then(|it| self.url("telemetry.otlp_endpoint", it)),
+            sampling_percent: raw.sampling_percent.unwrap_or(100),
+            log_format: raw.log_format.unwrap_or(super::LogFormat::Auto),
+            debug: raw.debug.unwrap_or_default(),
+        }
     }
 
     fn metrics(&mut self, raw: &RawConfig) -> MetricsSettings {

@@ -15,10 +15,11 @@ use rusqlite::{
 use super::OpenError;
 
 /// Each step takes the schema one version further; a step that has been released never changes.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("schema_1.sql"),
     include_str!("schema_2.sql"),
     include_str!("schema_3.sql"),
+    include_str!("schema_4.sql"),
 ];
 
 /// A request of 60 KB takes few pages of this size, which is what its commit costs; a small message

@@ -4,12 +4,11 @@ use super::Checker;
 use crate::settings::layers::Layer;
 
 /// Beginnings of keys without effect, and how the warning names them.
-const WITHOUT_EFFECT: [(&[&str], &str); 5] = [
+const WITHOUT_EFFECT: [(&[&str], &str); 4] = [
     (&["store", "url"], "store.url"),
     (&["store", "credentials"], "store.credentials"),
     (&["store", "replicas"], "store.replicas"),
     (&["store", "durability"], "store.durability"),
-    (&["telemetry", "otlp_endpoint"], "telemetry.otlp_endpoint"),
 ];
 
 impl Checker<'_> {
