@@ -14,6 +14,7 @@ mod parts;
 mod processes;
 mod report;
 mod results;
+mod scrape;
 mod server;
 mod stream;
 mod targets;

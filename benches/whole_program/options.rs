@@ -121,6 +121,8 @@ pub(crate) enum Part {
     Bridge,
     /// Messages between agents.
     Messages,
+    /// What reading the metrics costs.
+    Scrape,
 }
 
 /// Which round stands for a cell.

@@ -89,6 +89,9 @@ impl Run<'_> {
         if self.options.runs(Part::Turns) {
             self.turns().await;
         }
+        if self.options.runs(Part::Scrape) {
+            self.scrape().await;
+        }
         Ok(())
     }
 

@@ -37,6 +37,12 @@ const STREAM_COLUMNS: [(Metric, &str); 4] = [
     (Metric::LongestGapMs, "worst gap ms"),
     (Metric::PeakMb, "peak MB"),
 ];
+const SCRAPE_COLUMNS: [(Metric, &str); 4] = [
+    (Metric::Rps, "rps"),
+    (Metric::P50Ms, "p50 ms"),
+    (Metric::P99Ms, "p99 ms"),
+    (Metric::ScrapeMs, "scrape ms"),
+];
 
 /// Prints a line; a reader that went away does not stop a run.
 pub(crate) fn say(line: &str) {
@@ -57,6 +63,7 @@ pub(crate) fn cell_line(cell: &Cell) -> String {
         .chain(&START_COLUMNS[1..])
         .chain(&STREAM_COLUMNS[..3])
         .chain(&TURN_COLUMNS[3..7])
+        .chain(&SCRAPE_COLUMNS[3..])
     {
         let value = cell.values.iter().find(|(kind, _)| kind == metric);
         if let Some((_, value)) = value {
@@ -92,6 +99,7 @@ fn one_table(results: &Results, table: Place, pick: Pick) -> String {
         "start" => &START_COLUMNS[..],
         "stream" | "events" | "streams" => &STREAM_COLUMNS[..],
         "turn" => &TURN_COLUMNS[..],
+        "scrape" => &SCRAPE_COLUMNS[..],
         _ => &COLUMNS[..],
     };
     let title = format!("{} {} c={}", table.part, table.body, table.clients);

@@ -38,6 +38,8 @@ pub(crate) enum Metric {
     ByHandMs,
     /// Median latency of a turn without [`Self::ByHandMs`]. Unit: ms.
     OverheadMs,
+    /// One answer of `/metrics` under load, median. Unit: ms.
+    ScrapeMs,
     /// Requests in the cell.
     Requests,
 }
@@ -52,11 +54,11 @@ impl Metric {
 #[derive(Clone, Copy, PartialEq, Eq, Serialize)]
 pub(crate) struct Place {
     /// `start`, `accept`, `sustained`, `batches`, `relay`, `stream`, `turn`, `bridge`,
-    /// `events`, `streams` or `messages`.
+    /// `events`, `streams`, `messages` or `scrape`.
     pub(crate) part: &'static str,
     /// What was measured, as tables name it.
     pub(crate) subject: &'static str,
-    /// `small`, `big`, `stream`, `tiny`, `held`, `in` or `out`.
+    /// `small`, `big`, `stream`, `tiny`, `held`, `in`, `out`, `alone` or `scraped`.
     pub(crate) body: &'static str,
     /// Clients at once.
     pub(crate) clients: u32,

@@ -71,6 +71,7 @@ pub(crate) fn judge(results: &Results, pick: Pick) -> Vec<Target> {
     judge.bridge();
     judge.cpu();
     judge.turns();
+    judge.scrape();
     judge.targets
 }
 
@@ -256,6 +257,14 @@ impl Judge<'_> {
         let what = "turn c=1, to the program's start and from its end, ms";
         self.add("T10", what.into(), (15.0, 3.0), false, around);
         self.only_told_from(judged);
+    }
+
+    fn scrape(&mut self) {
+        let alone = self.value(place("scrape", "alone", 64), Metric::Rps);
+        let scraped = self.value(place("scrape", "scraped", 64), Metric::Rps);
+        let reached = scraped.zip(alone).map(|(scraped, alone)| scraped / alone);
+        let what = "accept small c=64, metrics read each second / not read, rps";
+        self.add("T11", what.into(), (0.97, 0.99), true, reached);
     }
 
     fn only_told_from(&mut self, first: usize) {
