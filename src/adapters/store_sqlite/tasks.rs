@@ -332,8 +332,22 @@ fn remove(connection: &Connection, seq: i64) -> Result<()> {
 pub(super) fn undo_unacknowledged(connection: &Connection, first: i64) -> Result<()> {
     let query = "SELECT seq, id FROM task WHERE seq >= ?1";
     for (seq, id) in numbered(connection, query, params![first])? {
+        take_handover_back(connection, id)?;
         remove(connection, seq)?;
         envelopes::take_back(connection, id)?;
     }
     Ok(())
+}
+
+/// Uncounts a delivery that was counted as the task was kept. Agents of ours send by the courier
+/// alone; of other senders nothing tells any more which way they took, and they stay counted.
+fn take_handover_back(connection: &Connection, id: MessageId) -> Result<()> {
+    let envelope = envelopes::find(connection, id)?;
+    let sent = envelope.filter(|envelope| envelope.sender.agent().is_some());
+    match sent {
+        Some(envelope) if !deliveries::is_kept(connection, id)? => {
+            tally::take_delivery_back(connection, &envelope.recipient, Outcome::Delivered)
+        }
+        _ => Ok(()),
+    }
 }

@@ -270,6 +270,13 @@ fn what_was_never_acknowledged_is_not_counted() {
                 delivery: Arc::new(delivery_with(6, outgoing(6), Beginning::Dead(reason()))),
                 once: None,
             }),
+            Change::Tasks(TaskChange::Queue {
+                task: Arc::new(NewTask {
+                    is_handed_over: true,
+                    ..(*task_with(7, sent_by(1, 7))).clone()
+                }),
+                once: None,
+            }),
             Change::Tasks(TaskChange::EndTurn(Box::new(end(1, TurnState::Done, None)))),
         ];
         for change in &lost {
