@@ -10,11 +10,14 @@ use chrono::{DateTime, Utc};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::{
-    AgentSupervisor, metrics,
+    AgentSupervisor,
+    heard::Heard,
+    metrics,
     turn_run::{self, TurnJob, TurnReport},
 };
 use crate::{
     domain::{
+        activity::Fact,
         after_turn::StopReason,
         ids::{MessageId, SessionKey},
         restart::Decision,
@@ -31,6 +34,7 @@ pub(super) struct Running {
     pub(super) since: DateTime<Utc>,
     /// 0 before there is a process.
     pub(super) pid: Arc<AtomicU32>,
+    pub(super) heard: Heard,
     stop: Option<oneshot::Sender<StopReason>>,
     when_gone: Vec<WhenGone>,
 }
@@ -166,11 +170,13 @@ impl AgentSupervisor {
         let turn = self.parts.shared.ids.turn_id(now);
         let (stop, stopped) = oneshot::channel();
         let pid = Arc::new(AtomicU32::new(0));
+        let heard = Heard::at(now);
         let running = Running {
             session: batch.session.clone(),
             tasks: batch.tasks.iter().map(|task| task.id).collect(),
             since: now,
             pid: Arc::clone(&pid),
+            heard: heard.clone(),
             stop: Some(stop),
             when_gone: Vec::new(),
         };
@@ -185,6 +191,7 @@ impl AgentSupervisor {
             batch,
             stopped,
             pid,
+            heard,
             parts: self.parts.clone(),
         };
         self.running.insert(turn, running);
@@ -253,7 +260,9 @@ impl AgentSupervisor {
                 code: FailureCode::CannotStart,
                 message: why.clone(),
             };
-            self.parked = Some(why);
+            self.parked = Some(why.clone());
+            let agent = self.parts.profile.id.clone();
+            self.tell(Fact::AgentParked { agent, why });
             self.refuse_who_waits(&failure, ctx);
         }
     }

@@ -9,6 +9,7 @@ use super::{
     metrics, recipients,
 };
 use crate::domain::{
+    activity::Fact,
     envelope::Sequence,
     ids::MessageId,
     post::{NewDelivery, WaitingDelivery},
@@ -43,6 +44,9 @@ impl Courier {
         let now = self.parts.clock.now();
         if let Some(to) = self.queue.recipient_of(id) {
             metrics::cancelled(&recipients::label(&self.parts, to));
+            let (message, to) = (id, to.clone());
+            let activity = &self.parts.activity;
+            activity.tell(Fact::DeliveryCancelled { message, to });
         }
         self.queue.remove(id, now);
         self.watchers.tell(id, &DeliveryEnd::Cancelled);

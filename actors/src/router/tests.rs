@@ -7,7 +7,7 @@ use super::*;
 use crate::{
     domain::envelope::{RelayOutcome, Sequence},
     inbox_writer::{InboxWriter, InboxWriterParts, ReplyArrived},
-    testing::{MemoryInbox, MemoryStore, TokioClock, envelope},
+    testing::{MemoryInbox, MemoryStore, TokioClock, envelope, no_activity},
 };
 
 /// A router and an inbox writer over stores in memory.
@@ -37,6 +37,7 @@ fn start(compaction: Compaction) -> Post {
         clock: Arc::new(TokioClock::start()),
         depth: inbox_writer.depth(),
         is_behind: is_behind.clone(),
+        activity: no_activity(),
     });
     inbox_writer.connect(writer.start());
     let context = Context::new();
@@ -48,6 +49,7 @@ fn start(compaction: Compaction) -> Post {
         depth: router.depth(),
         inbox_is_behind: is_behind.subscribe(),
         in_flight: 16,
+        activity: no_activity(),
     })));
     Post {
         store,
