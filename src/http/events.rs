@@ -15,7 +15,7 @@ use super::{AppState, SharedState, auth, error::ApiError, incoming, sse};
 use crate::settings::Role;
 
 /// What happens in the broker as server-sent events, named by their `kind`. First comes
-/// `watching`. `Last-Event-ID` goes on after an event; `missed` tells that there was more. The mailbox
+/// `watching`, with the number of the newest event. `Last-Event-ID` goes on after an event; `missed` tells that there was more. The mailbox
 /// is told only while somebody watches it, and not with `agent`. Ends when the service stops.
 ///
 /// # Errors
@@ -84,6 +84,7 @@ fn events(watcher: Watcher, shared: &SharedState) -> impl Stream<Item = Bytes> +
         "run": run,
         "version": env!("CARGO_PKG_VERSION"),
         "started_at": shared.started_at,
+        "last": watcher.began_at(),
     });
     let greeting = named("watching", &run, watcher.position(), &greeting.to_string());
     let told = stream::unfold((watcher, run), |(mut watcher, run)| async move {

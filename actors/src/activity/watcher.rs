@@ -28,6 +28,8 @@ pub struct Watcher {
     activity: Activity,
     newest: watch::Receiver<Newest>,
     agent: Option<AgentId>,
+    /// The number of the newest event when it began.
+    began_at: u64,
     /// What is told before all else.
     first: VecDeque<Seen>,
     /// The number of the event that is looked at next.
@@ -52,11 +54,13 @@ impl Watcher {
             Since::Number(seen) => (VecDeque::new(), seen.min(kept.last()).saturating_add(1)),
             Since::AnotherRun => (VecDeque::from([Seen::Missed { count: None }]), 1),
         };
+        let began_at = kept.last();
         drop(kept);
         Ok(Self {
             activity: activity.clone(),
             newest,
             agent: order.agent,
+            began_at,
             first,
             next,
         })
@@ -69,6 +73,11 @@ impl Watcher {
             Seen::Missed { .. } => None,
         });
         first.unwrap_or(self.next).saturating_sub(1)
+    }
+
+    /// The number of the newest event when it began: what comes after it is live.
+    pub const fn began_at(&self) -> u64 {
+        self.began_at
     }
 
     /// The next thing to tell; `None` once the service stops.
