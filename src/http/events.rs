@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use futures_util::{Stream, StreamExt, stream};
 use postroom_actors::{
     activity::{MOST_KEPT, Seen, Since, WatchError, WatchOrder, Watcher},
@@ -44,7 +45,8 @@ pub async fn follow(
         agent: agent(&query, shared)?,
     };
     let watcher = shared.activity.watch(order)?;
-    Ok(sse::head(StatusCode::OK).streaming(sse::kept_alive(events(watcher, shared))))
+    let events = events(watcher, shared.activity.run(), shared.started_at);
+    Ok(sse::head(StatusCode::OK).streaming(sse::kept_alive(events)))
 }
 
 /// An event that was seen counts for more than a number of lines.
@@ -78,12 +80,16 @@ fn agent(
     known.map_or_else(|| Err(ApiError::unknown_agent(name)), |id| Ok(Some(id)))
 }
 
-fn events(watcher: Watcher, shared: &SharedState) -> impl Stream<Item = Bytes> + 'static + use<> {
-    let run = shared.activity.run().to_owned();
+fn events(
+    watcher: Watcher,
+    run: &str,
+    started_at: DateTime<Utc>,
+) -> impl Stream<Item = Bytes> + 'static + use<> {
+    let run = run.to_owned();
     let greeting = json!({
         "run": run,
         "version": env!("CARGO_PKG_VERSION"),
-        "started_at": shared.started_at,
+        "started_at": started_at,
         "last": watcher.began_at(),
     });
     let greeting = named("watching", &run, watcher.position(), &greeting.to_string());
@@ -123,7 +129,39 @@ impl From<WatchError> for ApiError {
 
 #[cfg(test)]
 mod tests {
+    use postroom_actors::{domain::activity::Fact, testing};
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_reader_that_lags_behind_is_told_how_much_it_missed() {
+        let activity = testing::no_activity();
+        let order = WatchOrder {
+            since: Since::Last(0),
+            agent: None,
+        };
+        let watcher = activity.watch(order).unwrap();
+        let mut events = Box::pin(events(watcher, "run", testing::start_time()));
+        let greeting = events.next().await.unwrap();
+        assert!(
+            greeting.starts_with(b"event: watching\nid: run:0\ndata: {"),
+            "{greeting:?}"
+        );
+        for _ in 0..MOST_KEPT + 7 {
+            activity.tell(Fact::ServiceStopping);
+        }
+        activity.close();
+        let told: Vec<Bytes> = events.collect().await;
+        assert_eq!(told.len(), 1 + MOST_KEPT);
+        assert_eq!(
+            told[0],
+            "event: missed\nid: run:7\ndata: {\"count\":7,\"kind\":\"missed\"}\n\n"
+        );
+        assert!(
+            told[1].starts_with(b"event: service_stopping\nid: run:8\n"),
+            "{told:?}"
+        );
+    }
 
     fn read(lines: Option<&str>, seen: Option<&str>) -> Result<Since, ApiError> {
         let lines = lines.map(|lines| ("lines".to_owned(), lines.to_owned()));
@@ -147,14 +185,5 @@ mod tests {
             let error = read(Some(wrong), None).unwrap_err();
             assert_eq!(error.body().error.param.as_deref(), Some("lines"));
         }
-    }
-
-    #[test]
-    fn what_was_missed_is_an_event_from_which_one_can_go_on() {
-        let bytes = to_bytes(&Seen::Missed { count: Some(3) }, "r1", 8);
-        assert_eq!(
-            bytes,
-            "event: missed\nid: r1:8\ndata: {\"count\":3,\"kind\":\"missed\"}\n\n"
-        );
     }
 }

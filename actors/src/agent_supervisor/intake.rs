@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use super::{AgentSupervisor, Closing, QueueError, QueueTask};
 use crate::{
     domain::{
-        activity::Fact,
+        activity::{Fact, short},
         after_turn::StopReason,
         agent::{Delivery, QueueMode},
         envelope::Sequence,
@@ -99,7 +99,7 @@ impl AgentSupervisor {
         self.tell(Fact::TaskQueued {
             agent: self.parts.profile.id.clone(),
             message: task.id,
-            session: task.session.clone(),
+            session: short(task.session.as_str()),
             origin: task.origin,
             from: envelope.map(|envelope| envelope.sender.clone()),
         });

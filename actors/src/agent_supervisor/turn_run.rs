@@ -22,7 +22,7 @@ use self::{
 use super::{SupervisorParts, heard::Heard, metrics};
 use crate::{
     domain::{
-        activity::Fact,
+        activity::{Fact, MOST_MESSAGES, short},
         after_turn::{StopReason, after_failed_start, after_turn, turn_state},
         agent::Delivery,
         ids::{MessageId, SessionKey, TurnId},
@@ -68,6 +68,9 @@ pub(super) struct TurnReport {
 
 /// How long to wait before asking a store again that could not answer.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long the log of a turn that has ended can still be found.
+const LINGER: Duration = Duration::from_secs(2);
 
 /// Runs a turn to its end.
 ///
@@ -126,15 +129,26 @@ async fn run_prepared(mut job: TurnJob, prepared: Prepared, report: &mut TurnRep
     feed.publish(TurnEvent::Exited(Box::new(followed.exit)));
     feed.close();
     shared.activity.tell(ended);
+    linger(feed);
+}
+
+/// Keeps the log of a turn that has ended findable for a while: whoever hears of a short turn comes
+/// too late otherwise.
+fn linger(feed: Feed<TurnEvent>) {
+    actix_rt::spawn(async move {
+        tokio::time::sleep(LINGER).await;
+        drop(feed);
+    });
 }
 
 /// Tells operators of a turn that is kept.
-fn tell_begun(job: &TurnJob, messages: impl Iterator<Item = MessageId>) {
+fn tell_begun(job: &TurnJob, messages: impl ExactSizeIterator<Item = MessageId>) {
     job.parts.shared.activity.tell(Fact::TurnBegan {
         agent: job.parts.profile.id.clone(),
         turn: job.turn,
-        session: job.batch.session.clone(),
-        messages: messages.collect(),
+        session: short(job.batch.session.as_str()),
+        count: messages.len(),
+        messages: messages.take(MOST_MESSAGES).collect(),
     });
 }
 

@@ -1,12 +1,10 @@
 //! What operators are told of deliveries. Everything here is kept already.
 
-use std::sync::Arc;
-
 use chrono::{DateTime, Utc};
 
 use super::{Courier, DeliveryEnd, tries::Report};
 use crate::domain::{
-    activity::Fact,
+    activity::{Fact, short},
     agent_message::Envelope,
     ids::MessageId,
     party::Party,
@@ -73,7 +71,7 @@ impl Courier {
             agent: agent.clone(),
             turn,
             message,
-            kind_of_message: Arc::clone(&envelope.kind),
+            kind_of_message: short(&envelope.kind),
             to: envelope.recipient.clone(),
         });
     }

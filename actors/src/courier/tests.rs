@@ -19,6 +19,7 @@ use crate::{
     testing::{MemoryDeliveries, PeerMood, ScriptedPeers, TokioClock, no_activity},
 };
 
+mod activity;
 mod agents;
 mod changes;
 mod guards;

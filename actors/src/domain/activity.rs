@@ -11,7 +11,7 @@ use serde::Serialize;
 pub use self::steps::{Step, StepLog, Told};
 use super::{
     envelope::RelayOutcome,
-    ids::{AgentId, ContextId, MessageId, SessionKey, TurnId},
+    ids::{AgentId, MessageId, TurnId},
     party::Party,
     post::DeadReason,
     task::{TaskOrigin, TaskState},
@@ -30,6 +30,20 @@ pub struct ActivityEvent {
     pub fact: Fact,
 }
 
+/// Messages of a turn that are named.
+pub const MOST_MESSAGES: usize = 100;
+
+/// Characters of a text from outside that are told.
+const MOST_CHARACTERS: usize = 200;
+
+/// The beginning of a text from outside, which may be as long as a body: what is kept of events has
+/// a bound.
+pub fn short(text: &str) -> Arc<str> {
+    let end = text.char_indices().nth(MOST_CHARACTERS);
+    let beginning = end.and_then(|(end, _)| text.get(..end));
+    beginning.unwrap_or(text).into()
+}
+
 /// What happened. Each was kept before it is told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -45,8 +59,8 @@ pub enum Fact {
     MessageAccepted {
         /// The message.
         message: MessageId,
-        /// Its conversation, where it has one.
-        context_id: Option<ContextId>,
+        /// Its conversation, where it has one; see [`short`].
+        context_id: Option<Arc<str>>,
     },
     /// An inbox file is on disk.
     InboxWritten {
@@ -77,8 +91,8 @@ pub enum Fact {
         agent: AgentId,
         /// The message.
         message: MessageId,
-        /// In which session.
-        session: SessionKey,
+        /// In which session; see [`short`].
+        session: Arc<str>,
         /// By which way it came.
         origin: TaskOrigin,
         /// Who sent it, where that is known.
@@ -90,10 +104,12 @@ pub enum Fact {
         agent: AgentId,
         /// The turn.
         turn: TurnId,
-        /// In which session.
-        session: SessionKey,
-        /// What it works on.
+        /// In which session; see [`short`].
+        session: Arc<str>,
+        /// What it works on: the oldest, at most [`MOST_MESSAGES`] of them.
         messages: Vec<MessageId>,
+        /// How many that are in all.
+        count: usize,
     },
     /// A running turn is seen to do something.
     TurnStep {
@@ -116,7 +132,7 @@ pub enum Fact {
         turn: TurnId,
         /// The message that it sent.
         message: MessageId,
-        /// Its type.
+        /// Its type; see [`short`].
         #[serde(rename = "type")]
         kind_of_message: Arc<str>,
         /// Who gets it.
@@ -350,6 +366,13 @@ mod tests {
                 "agent": "alice", "turn": number(1), "step": "tool", "name": "Bash"})
         );
         assert_eq!(told["kind"], event.fact.kind());
+    }
+
+    #[test]
+    fn a_long_text_from_outside_is_cut_and_a_short_one_is_not() {
+        assert_eq!(&*short("web:7"), "web:7");
+        let cut = short(&"ö".repeat(1_000_000));
+        assert_eq!(&*cut, "ö".repeat(MOST_CHARACTERS));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::{
     activity::Activity,
     delivery::{DeliveryError, Mailbox},
     domain::{
-        activity::Fact,
+        activity::{Fact, short},
         envelope::{PendingItem, Sequence, StoredMessage},
     },
     inbox_writer::{AppendToInbox, InboxWriter},
@@ -88,7 +88,7 @@ pub(super) async fn follow(mut queue: mpsc::Receiver<Commit>, mut inbox: Inbox) 
 fn tell(activity: &Activity, message: &StoredMessage) {
     activity.tell_of_mailbox(|| Fact::MessageAccepted {
         message: message.id,
-        context_id: message.context_id.clone(),
+        context_id: message.context_id.as_ref().map(|id| short(id.as_str())),
     });
 }
 

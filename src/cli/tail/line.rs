@@ -123,8 +123,15 @@ fn turns(kind: &str, facts: Facts<'_>, paint: Paint) -> String {
     match kind {
         "turn_began" => {
             let messages = facts.list("messages");
+            let more = match facts
+                .number("count")
+                .saturating_sub(facts.length("messages"))
+            {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
             let begins = paint.state("running", "begins");
-            format!("turn {turn} {begins} with {}", paint.dim(&messages))
+            format!("turn {turn} {begins} with {}{more}", paint.dim(&messages))
         }
         "turn_step" => {
             let skipped = match facts.number("skipped") {
@@ -176,6 +183,12 @@ impl Facts<'_> {
 
     fn number(self, key: &str) -> u64 {
         self.0.get(key).and_then(Value::as_u64).unwrap_or_default()
+    }
+
+    fn length(self, key: &str) -> u64 {
+        let items = self.0.get(key).and_then(Value::as_array);
+        let length = items.map_or(0, Vec::len);
+        u64::try_from(length).unwrap_or(u64::MAX)
     }
 
     fn list(self, key: &str) -> String {

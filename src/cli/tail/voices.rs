@@ -18,6 +18,9 @@ const ROOM: usize = 64;
 /// A piece of speech that is longer than this is shown as a line, in bytes.
 const LONGEST_LINE: usize = 4000;
 
+/// A line that does not go on for so long is shown as far as it has come.
+const HESITATION: Duration = Duration::from_secs(1);
+
 /// How long the end of a turn waits for its last words.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
@@ -89,6 +92,7 @@ impl Voices {
             turn: turn.to_owned(),
             seen: self.left.remove(turn),
             speech: String::new(),
+            is_cut: false,
             sender: self.sender.clone(),
         };
         self.listeners.spawn(listener.listen(client));
@@ -144,6 +148,8 @@ struct Listener {
     seen: Option<String>,
     /// Its last line, as far as it has come.
     speech: String,
+    /// What it says next belongs to a line that was shown before its end.
+    is_cut: bool,
     sender: mpsc::Sender<Voice>,
 }
 
@@ -170,14 +176,21 @@ impl Listener {
     async fn hear(&mut self, client: &SharedClient) -> Result<bool, ClientError> {
         let path = format!("/turns/{}/events", self.turn);
         let mut events = client.follow_after(&path, self.seen.as_deref()).await?;
-        while let Some(event) = events.next().await? {
+        loop {
+            let next = timeout(HESITATION, events.next());
+            let Ok(event) = next.await else {
+                self.hesitate().await;
+                continue;
+            };
+            let Some(event) = event? else {
+                return Ok(false);
+            };
             if event.name == "exited" {
                 return Ok(true);
             }
             self.event(&event).await;
             self.seen = event.id;
         }
-        Ok(false)
     }
 
     async fn event(&mut self, event: &Event) {
@@ -207,16 +220,29 @@ impl Listener {
         let mut lines = whole.split('\n');
         let unfinished = lines.next_back().unwrap_or_default();
         for line in lines {
-            self.say(What::Said(line.to_owned())).await;
+            // The end of a line that is shown already is no line.
+            let is_end_alone = std::mem::take(&mut self.is_cut) && line.is_empty();
+            if !is_end_alone {
+                self.say(What::Said(line.to_owned())).await;
+            }
         }
         unfinished.clone_into(&mut self.speech);
         if self.speech.len() > LONGEST_LINE {
+            self.hesitate().await;
+        }
+    }
+
+    /// Shows a line before its end.
+    async fn hesitate(&mut self) {
+        if !self.speech.is_empty() {
             self.end_line().await;
+            self.is_cut = true;
         }
     }
 
     async fn end_line(&mut self) {
         let line = std::mem::take(&mut self.speech);
+        self.is_cut = false;
         if !line.is_empty() {
             self.say(What::Said(line)).await;
         }
