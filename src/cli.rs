@@ -29,6 +29,7 @@ use self::{
     status::StatusArgs,
     stop::StopArgs,
     system::RealSystem,
+    tail::TailArgs,
     turns::TurnsArgs,
     upstream_proxy::UpstreamProxyArgs,
 };
@@ -61,6 +62,7 @@ mod status;
 mod stop;
 mod system;
 mod table;
+mod tail;
 mod turns;
 mod unit;
 mod upstream_proxy;
@@ -136,6 +138,8 @@ pub enum Command {
     Resume(AgentArgs),
     /// What an agent did last
     Turns(TurnsArgs),
+    /// What happens, as it happens
+    Tail(TailArgs),
     /// Send a message to an agent, here or elsewhere
     Send(Box<SendArgs>),
     /// Messages between agents, and what became of them
@@ -326,6 +330,7 @@ fn execute(invocation: Invocation, world: &World, output: &mut dyn Write) -> any
         Command::Start(args) => start::run(Verb::Start, &args, world, output),
         Command::Resume(args) => start::run(Verb::Resume, &args, world, output),
         Command::Turns(args) => turns::run(&args, world, output),
+        Command::Tail(args) => tail::run(&args, world, output),
         Command::Send(args) => send::run(&args, world, output),
         Command::Messages(args) => messages::run(&args, world, output),
         Command::DeadLetters(args) => dead_letters::run(&args, world, output),

@@ -15,6 +15,7 @@ pub mod cors;
 pub mod dead_letters;
 pub mod embeddings;
 pub mod error;
+pub mod events;
 pub mod health;
 mod incoming;
 pub mod keys;
@@ -46,6 +47,7 @@ pub fn routes(config: &mut web::ServiceConfig, endpoints: EndpointsSettings) {
     config
         .configure(agent_routes)
         .configure(key_routes)
+        .service(get("/events", web::get().to(events::follow)))
         .service(get("/health", web::get().to(health::health)))
         .service(get("/healthz", web::get().to(health::live)))
         .service(get("/readyz", web::get().to(health::ready)))

@@ -11,7 +11,7 @@ mod turns;
 use std::{future::Future, time::Duration};
 
 use actix_web::dev::Server;
-use postroom_actors::{delivery::DeliveryError, lifecycle::Drain};
+use postroom_actors::{delivery::DeliveryError, domain::activity::Fact, lifecycle::Drain};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 pub use self::alone::run_alone;
@@ -72,6 +72,7 @@ pub async fn run_until_stopped(
     }
     let end = first_end(&mut signals, server, post_room.store.ended()).await;
     shared.stopping.begin();
+    shared.activity.tell(Fact::ServiceStopping);
     tracing::info!("postroom stops; a second signal ends it at once");
     turns::begin_no_more(post_room.agents());
     let stop = async {
@@ -83,6 +84,8 @@ pub async fn run_until_stopped(
         let own = async {
             // Turns still call back: the listener outlives them.
             turns::end(post_room.agents()).await;
+            // Who watches has seen them end, and would hold the listener up.
+            shared.activity.close();
             handle.stop(true).await;
         };
         tokio::join!(own, bridge);

@@ -23,7 +23,7 @@ use std::{
 use actix_web::{App, HttpServer, dev::Server, middleware::from_fn, web};
 use metrics_exporter_prometheus::PrometheusHandle;
 use postroom_actors::{
-    domain::ids::AgentId,
+    domain::{activity::Fact, ids::AgentId},
     ports::{Clock, turns::HiredAgent},
 };
 
@@ -124,6 +124,9 @@ async fn run(settings: Settings, mode: Mode, metrics: PrometheusHandle) -> Resul
         tls::keep_fresh(certificate, told.as_ref(), clock);
     }
     announce(&settings, &shared);
+    shared.activity.tell(Fact::ServiceStarted {
+        version: env!("CARGO_PKG_VERSION"),
+    });
     let code =
         shutdown::run_until_stopped(server, metrics_server, bridge, post_room, &shared).await;
     drop(told);

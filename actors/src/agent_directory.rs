@@ -29,6 +29,7 @@ use crate::{
     },
     delivery::{Depth, Mailbox},
     domain::{
+        activity::Fact,
         agent::{AgentProfile, RESERVED_NAMES},
         ids::AgentId,
     },
@@ -275,6 +276,7 @@ impl AgentDirectory {
         if let Err(error) = parts.home.note_removed(id.clone()).await {
             tracing::warn!(agent = %id, %error, "the agent will be there again after a restart");
         }
+        parts.shared.activity.tell(Fact::AgentRemoved { agent: id });
         true
     }
 }
@@ -312,7 +314,13 @@ impl Handler<HireAgent> for AgentDirectory {
         let HireAgent { id, hired, reply } = asked;
         let hired = hire(self.parts.clone(), id, hired).into_actor(self);
         // Whoever asked may be gone; the agent is there all the same.
-        ctx.spawn(hired.map(move |hired, _, _| {
+        ctx.spawn(hired.map(move |hired, actor: &mut Self, _| {
+            if let Ok(hired) = &hired {
+                actor.parts.shared.activity.tell(Fact::AgentHired {
+                    agent: hired.agent.profile.id.clone(),
+                    is_new: hired.is_new,
+                });
+            }
             reply.send(hired).ok();
         }));
     }

@@ -15,6 +15,7 @@
 //! | [`GetStatus`] | the metrics | [`ActorStatus`]; its `state` is the agent's |
 
 mod ending;
+mod heard;
 mod intake;
 mod messages;
 pub mod metrics;
@@ -43,8 +44,10 @@ pub use self::messages::{
 };
 use self::turns::Running;
 use crate::{
+    activity::Activity,
     delivery::Depth,
     domain::{
+        activity::Fact,
         after_turn::StopReason,
         agent::AgentProfile,
         ids::{MessageId, TurnId},
@@ -108,6 +111,8 @@ pub struct SharedParts {
     pub reply_template: Arc<str>,
     /// Which types peers take as answers.
     pub peers: Peers,
+    /// Told of what agents do.
+    pub activity: Activity,
 }
 
 /// Why nothing new is begun.
@@ -174,6 +179,21 @@ impl AgentSupervisor {
     /// Whether turns may begin, as far as this agent is concerned.
     fn takes_turns(&self) -> bool {
         self.is_recovered && self.closing.is_none() && self.parked.is_none() && !self.is_stopped()
+    }
+
+    /// Tells operators who watch.
+    fn tell(&self, fact: Fact) {
+        self.parts.shared.activity.tell(fact);
+    }
+
+    /// Tells that it takes turns again, where it did not.
+    fn tell_of_start(&self) {
+        let agent = self.parts.profile.id.clone();
+        if self.parked.is_some() {
+            self.tell(Fact::AgentResumed { agent });
+        } else if self.is_stopped() {
+            self.tell(Fact::AgentStarted { agent });
+        }
     }
 
     /// Tells those who wait for it that nothing runs, once that is so.
@@ -247,6 +267,7 @@ impl Handler<CallbackReceived> for AgentSupervisor {
         let _handling = self.parts.depth.taken();
         if let Some(running) = self.running.get_mut(&callback.turn) {
             running.callbacks = running.callbacks.saturating_add(1);
+            running.heard.now(self.parts.shared.clock.now());
         }
         if let Some(feed) = self.parts.shared.turn_feeds.find(&callback.turn) {
             feed.publish(TurnEvent::CalledBack {
@@ -286,8 +307,11 @@ impl Handler<SetRunState> for AgentSupervisor {
                     message: format!("agent `{}` was stopped", self.parts.profile.id),
                 };
                 self.refuse_who_waits(&failure, ctx);
+                let agent = self.parts.profile.id.clone();
+                self.tell(Fact::AgentStopped { agent });
             }
             SetRunState::Start => {
+                self.tell_of_start();
                 self.parts.is_stopped.store(false, Ordering::Relaxed);
                 self.parked = None;
                 self.start_failures = RestartIntensity::default();

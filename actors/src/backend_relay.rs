@@ -25,9 +25,11 @@ use thiserror::Error;
 pub use self::config::{BackendConfig, OnDisconnect};
 use self::{fleet::Fleet, recording::Recorder};
 use crate::{
+    activity::Activity,
     delivery::{Depth, Mailbox},
     domain::{
-        circuit::CircuitSettings, envelope::RecordedReply, ids::MessageId, retry::AttemptFailure,
+        activity::Fact, circuit::CircuitSettings, envelope::RecordedReply, ids::MessageId,
+        retry::AttemptFailure,
     },
     inbox_writer::InboxWriter,
     lifecycle::{ActorStatus, GetStatus},
@@ -133,6 +135,8 @@ pub struct BackendRelayParts {
     pub circuits: CircuitSettings,
     /// The actor's own count of waiting messages.
     pub depth: Depth,
+    /// Told of relays.
+    pub activity: Activity,
 }
 
 /// The actor.
@@ -162,6 +166,7 @@ impl BackendRelay {
             recorder: Recorder {
                 store: parts.store,
                 inbox_writer: parts.inbox_writer,
+                activity: parts.activity,
             },
             clock: parts.clock,
             depth: parts.depth,
@@ -209,7 +214,7 @@ impl Actor for BackendRelay {
 impl Handler<AdmitRelay> for BackendRelay {
     type Result = Result<RelayPlan, RelayRefused>;
 
-    fn handle(&mut self, _admit: AdmitRelay, _context: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, admit: AdmitRelay, _context: &mut Self::Context) -> Self::Result {
         let _handling = self.depth.taken();
         if self.in_flight.len() >= MAX_IN_FLIGHT {
             return Err(RelayRefused::TooMany);
@@ -220,6 +225,9 @@ impl Handler<AdmitRelay> for BackendRelay {
         let relay = RelayId(self.next_relay);
         self.in_flight.insert(relay, Running { since: now, probes });
         metrics::in_flight(self.in_flight.len());
+        let message = admit.message;
+        let activity = &self.recorder.activity;
+        activity.tell_of_mailbox(|| Fact::RelayBegan { message });
         Ok(RelayPlan { relay, backends })
     }
 }

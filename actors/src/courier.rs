@@ -23,6 +23,7 @@ mod recipients;
 mod recovery;
 mod status;
 mod steps;
+mod telling;
 mod tries;
 mod watchers;
 
@@ -47,6 +48,7 @@ use self::{
 };
 pub use crate::domain::loop_guard::GuardSettings;
 use crate::{
+    activity::Activity,
     agent_directory::Agents,
     delivery::Depth,
     domain::{
@@ -89,6 +91,8 @@ pub struct CourierParts {
     pub most_waiting: usize,
     /// The mailbox's count of waiting messages.
     pub depth: Depth,
+    /// Told of what becomes of messages.
+    pub activity: Activity,
 }
 
 /// The courier actor.

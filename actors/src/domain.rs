@@ -2,6 +2,7 @@
 //!
 //! Time, ids and jitter come in as arguments, so every rule of the broker is tested without one.
 
+pub mod activity;
 pub mod after_attempt;
 pub mod after_turn;
 pub mod agent;

@@ -24,6 +24,7 @@ use tokio::{
 };
 
 use crate::{
+    activity::Activity,
     delivery::{Depth, Mailbox},
     domain::{
         batching::{Batcher, DueLane},
@@ -108,6 +109,8 @@ pub struct InboxWriterParts {
     pub depth: Depth,
     /// Told when the writer falls behind, and when it has caught up.
     pub is_behind: watch::Sender<bool>,
+    /// Told of the files that are written.
+    pub activity: Activity,
 }
 
 /// The inbox writer actor.

@@ -24,6 +24,7 @@
 //! | [`lifecycle::GetStatus`] | HTTP handlers | every actor | its state | shown as unreachable |
 //! | [`lifecycle::Drain`] | shutdown | [`inbox_writer::InboxWriter`], [`courier::Courier`] | when nothing waits; when no try is under way | shutdown goes on at its deadline |
 
+pub mod activity;
 pub mod agent_directory;
 pub mod agent_supervisor;
 pub mod backend_relay;

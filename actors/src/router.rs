@@ -22,6 +22,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 
 use self::commits::Commit;
 use crate::{
+    activity::Activity,
     delivery::{Depth, Mailbox},
     domain::{
         compaction::{AnnouncedContexts, Compaction},
@@ -108,6 +109,8 @@ pub struct RouterParts {
     pub inbox_is_behind: watch::Receiver<bool>,
     /// Messages that may be on their way at once: the permits of the door.
     pub in_flight: usize,
+    /// Told of what is kept.
+    pub activity: Activity,
 }
 
 impl Router {
@@ -117,6 +120,7 @@ impl Router {
         let inbox = commits::Inbox {
             writer: parts.inbox_writer,
             is_behind: parts.inbox_is_behind,
+            activity: parts.activity,
         };
         actix_rt::spawn(commits::follow(queue, inbox));
         Self {

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 pub use self::{
-    agents::{SharedFakes, agent_profile},
+    agents::{SharedFakes, agent_profile, no_activity},
     memory_deliveries::MemoryDeliveries,
     memory_home::MemoryHome,
     memory_inbox::MemoryInbox,

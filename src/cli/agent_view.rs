@@ -33,6 +33,9 @@ pub(super) struct RunningView {
     #[serde(default)]
     pub(super) session: String,
     pub(super) since: DateTime<Utc>,
+    /// When it last gave a sign of life.
+    #[serde(default)]
+    pub(super) last_event_at: Option<DateTime<Utc>>,
     #[serde(default)]
     pub(super) tasks: Vec<String>,
 }

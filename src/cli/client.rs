@@ -193,7 +193,17 @@ impl Client {
 
     /// `GET` whose answer is a stream of events.
     pub(super) async fn follow(&self, path: &str) -> Result<Events, ClientError> {
-        let response = self.send(Method::GET, path, &[], None).await?;
+        self.follow_after(path, None).await
+    }
+
+    /// The same, after an event that was seen.
+    pub(super) async fn follow_after(
+        &self,
+        path: &str,
+        seen: Option<&str>,
+    ) -> Result<Events, ClientError> {
+        let seen = seen.map(|seen| ("last-event-id", seen));
+        let response = self.send(Method::GET, path, seen.as_slice(), None).await?;
         self.events(response).await
     }
 

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
 use super::{
@@ -22,6 +22,9 @@ pub struct StatusArgs {
     #[command(flatten)]
     pub home: HomeArgs,
 }
+
+/// Silence of a turn that is worth a word.
+const LONG_SILENCE: TimeDelta = TimeDelta::seconds(60);
 
 struct Status {
     health: Value,
@@ -135,6 +138,9 @@ fn line(agent: &AgentView, now: DateTime<Utc>, paint: Paint) -> String {
     if let Some(since) = agent.turns.iter().map(|turn| turn.since).min() {
         line = format!("{line} for {}", agent_view::span(now - since));
     }
+    if let Some(silence) = silence(agent, now) {
+        line = format!("{line}, silent for {}", agent_view::span(silence));
+    }
     if agent.waiting > 0 {
         line = format!("{line}, {} waiting", agent.waiting);
     }
@@ -144,11 +150,35 @@ fn line(agent: &AgentView, now: DateTime<Utc>, paint: Paint) -> String {
     line
 }
 
+/// How long the quietest of its turns has given no sign of life, where that is long.
+fn silence(agent: &AgentView, now: DateTime<Utc>) -> Option<TimeDelta> {
+    let last_events = agent.turns.iter().filter_map(|turn| turn.last_event_at);
+    let silence = now - last_events.min()?;
+    (silence > LONG_SILENCE).then_some(silence)
+}
+
 #[cfg(test)]
 mod tests {
-    use chrono::TimeDelta;
-
     use super::*;
+
+    #[test]
+    fn a_turn_that_is_silent_for_over_a_minute_is_told_as_such() {
+        let now = DateTime::UNIX_EPOCH + TimeDelta::seconds(300);
+        let line_of = |last: &str| {
+            let turn = json!({"turn": "t", "pid": 7, "since": "1970-01-01T00:00:00Z", "last_event_at": last});
+            let agent = json!({"id": "a", "state": "running", "turns": [turn]});
+            line(
+                &agent_view::agent(agent).unwrap(),
+                now,
+                Paint { colours: false },
+            )
+        };
+        assert_eq!(
+            line_of("1970-01-01T00:01:00Z"),
+            "a (pid 7) for 5m00s, silent for 4m00s"
+        );
+        assert_eq!(line_of("1970-01-01T00:04:00Z"), "a (pid 7) for 5m00s");
+    }
 
     #[test]
     fn each_agent_tells_what_it_does() {

@@ -225,6 +225,11 @@ impl ApiError {
         Self::overloaded(message, BUSY_RETRY_S)
     }
 
+    /// 503: as many watch as may.
+    pub fn too_many_watch(message: impl Into<String>) -> Self {
+        Self::overloaded(message, STORE_RETRY_S)
+    }
+
     /// 503: the service is about to stop.
     pub fn stopping() -> Self {
         Self::overloaded("the service is stopping; try again shortly", STORE_RETRY_S)

@@ -12,8 +12,8 @@ use utoipa::{
 };
 
 use super::{
-    AppState, agent_reply, agents, chat_completions, dead_letters, embeddings, error, health, keys,
-    messages, metrics, models, responses, turns,
+    AppState, agent_reply, agents, chat_completions, dead_letters, embeddings, error, events,
+    health, keys, messages, metrics, models, responses, turns,
 };
 use crate::settings::EndpointsSettings;
 
@@ -41,6 +41,7 @@ pub(super) use self::bodies::{ChatBody, EmbeddingsBody, ResponseBody};
         turns::show,
         turns::cancel,
         turns::events::follow,
+        events::follow,
         agent_reply::take,
         messages::receive::receive,
         messages::send::send,

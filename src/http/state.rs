@@ -12,6 +12,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use metrics_exporter_prometheus::PrometheusHandle;
 use postroom_actors::{
+    activity::Activity,
     agent_directory::{AgentDirectory, Agents},
     backend_relay::BackendRelay,
     courier::Courier,
@@ -103,6 +104,8 @@ pub struct SharedState {
     pub pid: u32,
     /// Set when the service begins to stop.
     pub stopping: Stopping,
+    /// What happens, for operators who watch.
+    pub activity: Activity,
 }
 
 /// Rules for messages between agents.

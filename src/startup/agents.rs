@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use postroom_actors::{
+    activity::Activity,
     agent_directory::{AgentDirectory, Agents, DirectoryParts, MakeProfile, TakeInAgents, Whom},
     agent_supervisor::SharedParts,
     delivery::Mailbox,
@@ -52,7 +53,7 @@ impl RunningAgents {
     pub(super) fn start(
         settings: &Settings,
         mode: Mode,
-        store: &Arc<SqliteStore>,
+        (store, activity): (&Arc<SqliteStore>, &Activity),
         clock: &Arc<dyn Clock>,
         peers: Peers,
         url: &str,
@@ -71,7 +72,7 @@ impl RunningAgents {
             configured: configured(settings, mode),
             make_profile: make_profile(settings, &running.home),
             home: running.home.clone(),
-            shared: Arc::new(running.shared_parts(settings, store, peers, url)?),
+            shared: Arc::new(running.shared_parts(settings, (store, activity), peers, url)?),
             depth: running.directory.depth(),
         };
         actix_rt::spawn(lifecycle::keep_running(
@@ -85,7 +86,7 @@ impl RunningAgents {
     fn shared_parts(
         &self,
         settings: &Settings,
-        store: &Arc<SqliteStore>,
+        (store, activity): (&Arc<SqliteStore>, &Activity),
         peers: Peers,
         url: &str,
     ) -> Result<SharedParts, StartError> {
@@ -109,6 +110,7 @@ impl RunningAgents {
             manager_template: DEFAULT_MANAGER_TEMPLATE.into(),
             reply_template,
             peers,
+            activity: activity.clone(),
         })
     }
 

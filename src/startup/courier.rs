@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, fs, io, path::PathBuf, rc::Rc, sync::Arc};
 
 use postroom_actors::{
+    activity::Activity,
     agent_directory::Agents,
     courier::{Courier, CourierParts, GuardSettings},
     delivery::Mailbox,
@@ -33,7 +34,7 @@ pub(super) fn start(
     store: &Arc<SqliteStore>,
     agents: Agents,
     peers: Peers,
-    clock: &Arc<dyn Clock>,
+    (clock, activity): (&Arc<dyn Clock>, &Activity),
 ) {
     let parts = CourierParts {
         store: store.clone(),
@@ -50,6 +51,7 @@ pub(super) fn start(
         schedule: Arc::clone(&settings.courier.schedule),
         most_waiting: settings.courier.most_waiting,
         depth: mailbox.depth(),
+        activity: activity.clone(),
     };
     actix_rt::spawn(lifecycle::keep_running(
         mailbox.clone(),

@@ -4,6 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use postroom_actors::{
+    activity::Activity,
     agent_directory::{Agents, Whom},
     backend_relay::{BackendRelay, BackendRelayParts},
     courier::Courier,
@@ -13,7 +14,7 @@ use postroom_actors::{
     },
     inbox_writer::{InboxWriter, InboxWriterParts},
     lifecycle,
-    ports::{Clock, InboxStore},
+    ports::{Clock, IdSource, InboxStore},
     router::{Router, RouterParts},
 };
 use tokio::sync::{Semaphore, watch};
@@ -54,6 +55,8 @@ pub struct PostRoom {
     /// Agents and their turns.
     pub(super) agents: Arc<RunningAgents>,
     inbox_is_behind: watch::Sender<bool>,
+    /// What happens, for operators who watch.
+    pub(super) activity: Activity,
     clock: Arc<dyn Clock>,
 }
 
@@ -69,7 +72,16 @@ impl PostRoom {
         let store = Arc::new(store);
         let inbox = Arc::new(InboxFiles::open(&settings.mailbox.inbox)?);
         let peers = settings.peer_profiles();
-        let agents = RunningAgents::start(settings, mode, &store, &clock, peers.clone(), url)?;
+        let run = UuidSource::default().message_id(clock.now());
+        let activity = Activity::new(run.as_uuid().simple().to_string(), Arc::clone(&clock));
+        let agents = RunningAgents::start(
+            settings,
+            mode,
+            (&store, &activity),
+            &clock,
+            peers.clone(),
+            url,
+        )?;
         let post_room = Self {
             store,
             courier: Mailbox::new("courier"),
@@ -79,6 +91,7 @@ impl PostRoom {
             inbox_writer: Mailbox::new("inbox_writer"),
             backend_relay: Mailbox::new("backend_relay"),
             inbox_is_behind: watch::Sender::new(false),
+            activity,
             clock,
         };
         post_room.start_router(settings, inbox.clone());
@@ -97,7 +110,7 @@ impl PostRoom {
             &self.store,
             agents,
             peers,
-            &self.clock,
+            (&self.clock, &self.activity),
         );
     }
 
@@ -115,6 +128,7 @@ impl PostRoom {
             depth: self.router.depth(),
             inbox_is_behind: self.inbox_is_behind.subscribe(),
             in_flight: settings.limits.in_flight,
+            activity: self.activity.clone(),
         };
         self.keep_running(&self.router, move || Router::new(parts.clone()));
     }
@@ -129,6 +143,7 @@ impl PostRoom {
             clock: Arc::clone(&self.clock),
             depth: self.inbox_writer.depth(),
             is_behind: self.inbox_is_behind.clone(),
+            activity: self.activity.clone(),
         };
         self.keep_running(&self.inbox_writer, move || InboxWriter::new(parts.clone()));
     }
@@ -141,6 +156,7 @@ impl PostRoom {
             backends: backends::configs(settings),
             circuits: CircuitSettings::default(),
             depth: self.backend_relay.depth(),
+            activity: self.activity.clone(),
         };
         self.keep_running(&self.backend_relay, move || {
             BackendRelay::new(parts.clone())
@@ -219,6 +235,7 @@ impl PostRoom {
             endpoint,
             pid: std::process::id(),
             stopping: Stopping::default(),
+            activity: self.activity.clone(),
         }
     }
 }

@@ -20,7 +20,7 @@ use postroom_actors::{
         UpstreamResponse,
     },
     router::Accepted,
-    testing::{MemoryStore, envelope},
+    testing::{MemoryStore, envelope, no_activity},
 };
 
 use super::{
@@ -75,6 +75,7 @@ fn rig_over(upstream: Rc<dyn Upstream>, backends: Vec<BackendConfig>) -> Rig {
         backends,
         circuits: CircuitSettings::default(),
         depth: Depth::default(),
+        activity: no_activity(),
     };
     let relay = Mailbox::new("backend_relay");
     relay.connect(BackendRelay::new(parts).start());

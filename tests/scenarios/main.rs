@@ -72,4 +72,5 @@ mod restart;
 mod shutdown;
 mod slow_clients;
 mod support;
+mod tail;
 mod tls;

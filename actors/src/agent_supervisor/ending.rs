@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 use super::{AgentSupervisor, CancelTask, RetryTask};
 use crate::{
     domain::{
+        activity::Fact,
         after_turn::StopReason,
         agent::Delivery,
         ids::MessageId,
@@ -94,6 +95,11 @@ impl AgentSupervisor {
     /// The last thing that the readers of a task hear.
     pub(super) fn tell_ended(&mut self, task: MessageId, outcome: TaskOutcome) {
         if let Some(feed) = self.feeds.remove(&task) {
+            self.tell(Fact::TaskEnded {
+                agent: self.parts.profile.id.clone(),
+                message: task,
+                state: outcome.state(),
+            });
             feed.publish(TaskEvent::Ended(outcome));
             feed.close();
         }

@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 use super::{AgentSupervisor, Closing, QueueError, QueueTask};
 use crate::{
     domain::{
+        activity::{Fact, short},
         after_turn::StopReason,
         agent::{Delivery, QueueMode},
         envelope::Sequence,
@@ -80,6 +81,7 @@ impl AgentSupervisor {
                 return;
             }
         };
+        self.tell_queued(task);
         // A recovery that ran meanwhile may have read it from the store already.
         if let Entry::Vacant(unknown) = self.feeds.entry(task.id) {
             unknown.insert(feed.clone());
@@ -92,12 +94,24 @@ impl AgentSupervisor {
         self.schedule_soon(ctx);
     }
 
+    fn tell_queued(&self, task: &NewTask) {
+        let envelope = task.envelope.as_deref();
+        self.tell(Fact::TaskQueued {
+            agent: self.parts.profile.id.clone(),
+            message: task.id,
+            session: short(task.session.as_str()),
+            origin: task.origin,
+            from: envelope.map(|envelope| envelope.sender.clone()),
+        });
+    }
+
     /// A message that failed waits again, as if it had just come in.
     pub(super) fn queue_anew(&mut self, record: &TaskRecord) {
         let task = &record.task;
         if let Entry::Vacant(unknown) = self.feeds.entry(task.id) {
             unknown.insert(self.parts.shared.task_feeds.open_anew(task.id));
             self.queue.push(waiting(task, record.sequence));
+            self.tell_queued(task);
         }
     }
 

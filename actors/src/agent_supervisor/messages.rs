@@ -235,6 +235,10 @@ pub struct RunningTurnStatus {
     pub session: SessionKey,
     /// Since when.
     pub since: DateTime<Utc>,
+    /// When it last gave a sign of life: output, a callback, else its begin.
+    pub last_event_at: DateTime<Utc>,
+    /// How long that is ago, in milliseconds.
+    pub quiet_ms: u64,
     /// What it works on.
     pub tasks: Vec<MessageId>,
 }

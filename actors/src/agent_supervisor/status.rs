@@ -2,6 +2,8 @@
 
 use std::sync::atomic::Ordering;
 
+use chrono::{DateTime, Utc};
+
 use super::{AgentState, AgentStatus, AgentSupervisor, RunningTurnStatus, turns::Running};
 use crate::{
     domain::{ids::TurnId, turn_queue::Wait},
@@ -11,9 +13,9 @@ use crate::{
 impl AgentSupervisor {
     pub(super) fn status(&self) -> AgentStatus {
         let profile = &self.parts.profile;
-        let turns = self.running.iter();
+        let (turns, now) = (self.running.iter(), self.parts.shared.clock.now());
         let mut turns: Vec<_> = turns
-            .map(|(id, running)| running_turn(*id, running))
+            .map(|(id, running)| running_turn(*id, running, now))
             .collect();
         turns.sort_unstable_by_key(|turn| turn.since);
         AgentStatus {
@@ -89,13 +91,17 @@ impl AgentSupervisor {
     }
 }
 
-fn running_turn(turn: TurnId, running: &Running) -> RunningTurnStatus {
+fn running_turn(turn: TurnId, running: &Running, now: DateTime<Utc>) -> RunningTurnStatus {
     let pid = running.pid.load(Ordering::Relaxed);
+    let last_event_at = running.heard.last();
+    let quiet = now.signed_duration_since(last_event_at).num_milliseconds();
     RunningTurnStatus {
         turn,
         pid: (pid != 0).then_some(pid),
         session: running.session.clone(),
         since: running.since,
+        last_event_at,
+        quiet_ms: u64::try_from(quiet).unwrap_or_default(),
         tasks: running.tasks.clone(),
     }
 }

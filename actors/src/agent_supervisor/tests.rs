@@ -21,6 +21,7 @@ use crate::{
     },
 };
 
+mod activity;
 mod inbox;
 mod messages;
 mod panics;

@@ -19,9 +19,10 @@ use self::{
     follow::Followed,
     prepare::{Prepared, TurnTask},
 };
-use super::{SupervisorParts, metrics};
+use super::{SupervisorParts, heard::Heard, metrics};
 use crate::{
     domain::{
+        activity::{Fact, MOST_MESSAGES, short},
         after_turn::{StopReason, after_failed_start, after_turn, turn_state},
         agent::Delivery,
         ids::{MessageId, SessionKey, TurnId},
@@ -46,6 +47,8 @@ pub(super) struct TurnJob {
     pub(super) stopped: oneshot::Receiver<StopReason>,
     /// Where its process group is shown.
     pub(super) pid: Arc<AtomicU32>,
+    /// Where its signs of life are noted.
+    pub(super) heard: Heard,
     pub(super) parts: SupervisorParts,
 }
 
@@ -65,6 +68,9 @@ pub(super) struct TurnReport {
 
 /// How long to wait before asking a store again that could not answer.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long the log of a turn that has ended can still be found.
+const LINGER: Duration = Duration::from_secs(2);
 
 /// Runs a turn to its end.
 ///
@@ -104,6 +110,7 @@ async fn run_prepared(mut job: TurnJob, prepared: Prepared, report: &mut TurnRep
         metrics::RunningGauge::begin(&job.parts.profile.id, waited(&prepared.tasks, began));
     let feed = shared.turn_feeds.open(job.turn);
     let is_resumed = matches!(order.session, CliSession::Resume(_));
+    tell_begun(&job, prepared.tasks.iter().map(|task| task.waiting.id));
     let (mut followed, stopped) = match shared.launcher.launch(order).await {
         Ok(running) => follow::follow(&mut job, &prepared.tasks, running, &feed).await,
         Err(error) => {
@@ -117,9 +124,44 @@ async fn run_prepared(mut job: TurnJob, prepared: Prepared, report: &mut TurnRep
     let end = settle(&job, prepared.tasks, &followed, stopped, report);
     let took = (end.ended_at - began).to_std().unwrap_or_default();
     metrics::turn_ended(&job.parts.profile.id, took, &followed.exit);
+    let ended = ended_fact(&job, &end, began);
     keep_end(&job.parts, end).await;
     feed.publish(TurnEvent::Exited(Box::new(followed.exit)));
     feed.close();
+    shared.activity.tell(ended);
+    linger(feed);
+}
+
+/// Keeps the log of a turn that has ended findable for a while: whoever hears of a short turn comes
+/// too late otherwise.
+fn linger(feed: Feed<TurnEvent>) {
+    actix_rt::spawn(async move {
+        tokio::time::sleep(LINGER).await;
+        drop(feed);
+    });
+}
+
+/// Tells operators of a turn that is kept.
+fn tell_begun(job: &TurnJob, messages: impl ExactSizeIterator<Item = MessageId>) {
+    job.parts.shared.activity.tell(Fact::TurnBegan {
+        agent: job.parts.profile.id.clone(),
+        turn: job.turn,
+        session: short(job.batch.session.as_str()),
+        count: messages.len(),
+        messages: messages.take(MOST_MESSAGES).collect(),
+    });
+}
+
+/// What operators are told of an end, once it is kept.
+fn ended_fact(job: &TurnJob, end: &TurnEnd, began: DateTime<Utc>) -> Fact {
+    let took = (end.ended_at - began).num_milliseconds();
+    Fact::TurnEnded {
+        agent: job.parts.profile.id.clone(),
+        turn: end.id,
+        state: end.state,
+        failure: end.failure.clone(),
+        took_ms: u64::try_from(took).unwrap_or_default(),
+    }
 }
 
 /// How long the oldest task has waited.

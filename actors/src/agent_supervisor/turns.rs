@@ -10,11 +10,14 @@ use chrono::{DateTime, Utc};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::{
-    AgentSupervisor, metrics,
+    AgentSupervisor,
+    heard::Heard,
+    metrics,
     turn_run::{self, TurnJob, TurnReport},
 };
 use crate::{
     domain::{
+        activity::Fact,
         after_turn::StopReason,
         ids::{MessageId, SessionKey},
         restart::Decision,
@@ -33,6 +36,7 @@ pub(super) struct Running {
     pub(super) pid: Arc<AtomicU32>,
     /// Messages that it has sent.
     pub(super) callbacks: u32,
+    pub(super) heard: Heard,
     stop: Option<oneshot::Sender<StopReason>>,
     when_gone: Vec<WhenGone>,
 }
@@ -168,12 +172,14 @@ impl AgentSupervisor {
         let turn = self.parts.shared.ids.turn_id(now);
         let (stop, stopped) = oneshot::channel();
         let pid = Arc::new(AtomicU32::new(0));
+        let heard = Heard::at(now);
         let running = Running {
             session: batch.session.clone(),
             tasks: batch.tasks.iter().map(|task| task.id).collect(),
             since: now,
             pid: Arc::clone(&pid),
             callbacks: 0,
+            heard: heard.clone(),
             stop: Some(stop),
             when_gone: Vec::new(),
         };
@@ -188,6 +194,7 @@ impl AgentSupervisor {
             batch,
             stopped,
             pid,
+            heard,
             parts: self.parts.clone(),
         };
         self.running.insert(turn, running);
@@ -257,7 +264,9 @@ impl AgentSupervisor {
                 code: FailureCode::CannotStart,
                 message: why.clone(),
             };
-            self.parked = Some(why);
+            self.parked = Some(why.clone());
+            let agent = self.parts.profile.id.clone();
+            self.tell(Fact::AgentParked { agent, why });
             self.refuse_who_waits(&failure, ctx);
         }
     }

@@ -4,8 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use super::metrics;
 use crate::{
+    activity::Activity,
     delivery::Mailbox,
-    domain::envelope::RecordedReply,
+    domain::{activity::Fact, envelope::RecordedReply},
     inbox_writer::{InboxWriter, ReplyArrived},
     ports::{MessageStore, StoreError},
 };
@@ -18,6 +19,7 @@ const FIRST_WAIT: Duration = Duration::from_millis(100);
 pub(super) struct Recorder {
     pub(super) store: Arc<dyn MessageStore>,
     pub(super) inbox_writer: Mailbox<InboxWriter>,
+    pub(super) activity: Activity,
 }
 
 impl Recorder {
@@ -30,10 +32,20 @@ impl Recorder {
             text: reply.text.clone(),
             outcome: reply.outcome,
         };
+        let ended = self
+            .activity
+            .is_mailbox_watched()
+            .then(|| Fact::RelayEnded {
+                message: reply.message,
+                backend: reply.backend.clone(),
+                outcome: reply.outcome,
+            });
         if let Err(error) = self.keep(reply).await {
             let message_id = arrived.message;
             tracing::error!(%message_id, %error, "reply not recorded");
             metrics::reply_not_recorded();
+        } else if let Some(ended) = ended {
+            self.activity.tell_of_mailbox(|| ended);
         }
         self.tell(arrived);
     }

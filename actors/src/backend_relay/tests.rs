@@ -12,7 +12,7 @@ use crate::{
     domain::envelope::{InboxForm, PendingItem, RelayOutcome, StoredMessage},
     inbox_writer::{AppendToInbox, InboxWriterParts},
     ports::{Credential, UpstreamTimeouts},
-    testing::{MemoryInbox, MemoryStore, envelope},
+    testing::{MemoryInbox, MemoryStore, envelope, no_activity},
 };
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -78,6 +78,7 @@ async fn open_office(backends: Vec<BackendConfig>) -> Office {
         clock: clock.clone(),
         depth: inbox_writer.depth(),
         is_behind: tokio::sync::watch::Sender::new(false),
+        activity: no_activity(),
     });
     inbox_writer.connect(writer.start());
     inbox_writer
@@ -92,6 +93,7 @@ async fn open_office(backends: Vec<BackendConfig>) -> Office {
         backends,
         circuits: CircuitSettings::default(),
         depth: Depth::default(),
+        activity: no_activity(),
     });
     Office {
         relay: relay.start(),

@@ -9,6 +9,7 @@ use super::{
     recipients,
 };
 use crate::domain::{
+    activity::Fact,
     envelope::Sequence,
     ids::MessageId,
     post::{NewDelivery, WaitingDelivery},
@@ -41,6 +42,11 @@ impl Courier {
 
     fn cancelled(&mut self, id: MessageId, ctx: &mut Context<Self>) {
         let now = self.parts.clock.now();
+        if let Some(to) = self.queue.recipient_of(id) {
+            let (message, to) = (id, to.clone());
+            let activity = &self.parts.activity;
+            activity.tell(Fact::DeliveryCancelled { message, to });
+        }
         self.queue.remove(id, now);
         self.watchers.tell(id, &DeliveryEnd::Cancelled);
         self.run(ctx);

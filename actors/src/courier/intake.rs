@@ -187,6 +187,7 @@ impl Courier {
             self.circuit_changed(to, change);
             let age = (now - delivery.received_at).to_std().unwrap_or_default();
             metrics::delivered(&recipients::label(&self.parts, to), age);
+            self.tell_callback(id, &delivery.envelope);
             handover::tell_sender(&self.parts.agents, id, &delivery.envelope);
         } else {
             self.guard.take_back(saying(delivery, incoming.said));
@@ -296,6 +297,8 @@ impl Courier {
                 self.note_dead(delivery.id, to, reason);
             }
         }
+        self.tell_callback(delivery.id, &delivery.envelope);
+        self.tell_kept(delivery);
         handover::tell_sender(&self.parts.agents, delivery.id, &delivery.envelope);
     }
 

@@ -74,6 +74,7 @@ impl Courier {
             Some(DeliveryEnd::Dead(reason)) => self.note_dead(delivery.id, &delivery.to, reason),
             Some(DeliveryEnd::Cancelled) | None => {}
         }
+        self.tell_step(&report, now);
         let change = self.queue.ended(delivery.id, report.end, now);
         self.circuit_changed(&delivery.to, change);
         if let Some(end) = &report.ended {

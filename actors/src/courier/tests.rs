@@ -16,9 +16,10 @@ use crate::{
         post::{DeadCode, DeliveryRecord, DeliveryState},
     },
     ports::{StoreError, courier::PostError},
-    testing::{MemoryDeliveries, PeerMood, ScriptedPeers, TokioClock},
+    testing::{MemoryDeliveries, PeerMood, ScriptedPeers, TokioClock, no_activity},
 };
 
+mod activity;
 mod agents;
 mod changes;
 mod guards;
@@ -85,6 +86,7 @@ impl Desk {
             schedule: DEFAULT_SCHEDULE.into(),
             most_waiting: 100_000,
             depth: courier.depth(),
+            activity: no_activity(),
         };
         change(&mut parts);
         Self {

@@ -27,6 +27,10 @@ use crate::{
 /// A step that has ended and is kept.
 pub(super) struct Report {
     pub(super) delivery: WaitingDelivery,
+    /// Who sent it, where that was read.
+    pub(super) from: Option<Party>,
+    /// When it is tried again, where the try was one that counts.
+    pub(super) next_at: Option<DateTime<Utc>>,
     /// For the queue.
     pub(super) end: StepEnd,
     /// For those who watch it; `None` where it goes on, or had ended otherwise.
@@ -49,6 +53,7 @@ pub(super) async fn attempt(
     let Some(message) = message else {
         return gone(delivery);
     };
+    let from = Some(message.envelope.sender.clone());
     let is_poll = ahead_of.is_some() && delivery.to.agent().is_some();
     let started_at = parts.clock.now();
     let outcome = deliver(&parts, message).await;
@@ -82,8 +87,11 @@ pub(super) async fn attempt(
         }),
         _ => None,
     };
+    let next_at = again.as_ref().filter(|_| !is_poll).map(|again| again.due);
     Report {
         delivery,
+        from,
+        next_at,
         end: StepEnd {
             again,
             health: outcome.health(),
@@ -115,6 +123,8 @@ pub(super) async fn give_up(
 const fn gone(delivery: WaitingDelivery) -> Report {
     Report {
         delivery,
+        from: None,
+        next_at: None,
         end: StepEnd {
             again: None,
             health: Health::Unknown,

@@ -5,7 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::*;
 use crate::{
     domain::envelope::{Envelope, InboxForm},
-    testing::{MemoryInbox, MemoryStore, TokioClock, envelope, start_time},
+    testing::{MemoryInbox, MemoryStore, TokioClock, envelope, no_activity, start_time},
 };
 
 /// An inbox writer over stores in memory. Times are in virtual milliseconds after the start.
@@ -28,6 +28,7 @@ async fn desk(window_ms: u64, store: Arc<MemoryStore>) -> Desk {
         clock: Arc::new(TokioClock::start()),
         depth: writer.depth(),
         is_behind: watch::Sender::new(false),
+        activity: no_activity(),
     });
     writer.connect(actor.start());
     writer.ask(GetStatus, Duration::from_secs(1)).await.unwrap();

@@ -8,10 +8,12 @@ use thiserror::Error;
 
 use super::{InboxWriter, InboxWriterParts};
 use crate::{
+    activity::Activity,
     domain::{
+        activity::Fact,
         batching::{DueItem, DueLane},
         envelope::{InboxForm, Sequence, StoredMessage},
-        ids::ContextId,
+        ids::{ContextId, MessageId},
         inbox_item::{self, ItemExtras},
     },
     ports::{InboxError, InboxFile, RenderFile, StoreError, WrittenFile},
@@ -93,13 +95,13 @@ async fn write(
         .flat_map(|lane| &lane.files)
         .filter_map(|file| Group::new(file, &messages))
         .collect();
-    let sizes: Vec<usize> = groups.iter().map(|group| group.parts.len()).collect();
+    let batches: Vec<_> = groups.iter().map(Group::batch).collect();
     let files = groups
         .into_iter()
         .map(|group| group.into_file(&parts.extras))
         .collect();
     let written = parts.inbox.write(files).await?;
-    report(&written, &sizes);
+    report(&written, &batches, &parts.activity);
     mark_projected(parts, due).await;
     tell_router(parts, messages.values());
     Ok(())
@@ -140,6 +142,8 @@ async fn load_missing(
 /// The messages of one file with their replies, oldest first.
 struct Group {
     name: String,
+    /// Its newest message.
+    newest: MessageId,
     parts: Vec<(Arc<StoredMessage>, Option<Arc<str>>)>,
 }
 
@@ -158,8 +162,14 @@ impl Group {
         let (newest, _) = parts.last()?;
         Some(Self {
             name: newest.id.file_name(newest.received_at),
+            newest: newest.id,
             parts,
         })
+    }
+
+    /// Its newest message, and how many there are.
+    const fn batch(&self) -> (MessageId, usize) {
+        (self.newest, self.parts.len())
     }
 
     fn into_file(self, extras: &Arc<ItemExtras>) -> RenderFile {
@@ -198,8 +208,8 @@ fn context_to_mark(message: &StoredMessage) -> Option<ContextId> {
         .flatten()
 }
 
-fn report(written: &[WrittenFile], batch_sizes: &[usize]) {
-    for (file, batch_size) in written.iter().zip(batch_sizes) {
+fn report(written: &[WrittenFile], batches: &[(MessageId, usize)], activity: &Activity) {
+    for (file, (newest, batch_size)) in written.iter().zip(batches) {
         tracing::info!(
             file_size = file.size_bytes,
             inbox_path = %file.path.display(),
@@ -207,6 +217,11 @@ fn report(written: &[WrittenFile], batch_sizes: &[usize]) {
         );
         metrics::counter!(super::FILES_WRITTEN).increment(1);
         metrics::histogram!(super::BATCH_SIZE).record(super::count(*batch_size));
+        activity.tell_of_mailbox(|| Fact::InboxWritten {
+            message: *newest,
+            messages: *batch_size,
+            size: file.size_bytes,
+        });
     }
 }
 

@@ -6,8 +6,12 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 
 use super::{AcceptError, Accepted};
 use crate::{
+    activity::Activity,
     delivery::{DeliveryError, Mailbox},
-    domain::envelope::{PendingItem, Sequence, StoredMessage},
+    domain::{
+        activity::{Fact, short},
+        envelope::{PendingItem, Sequence, StoredMessage},
+    },
     inbox_writer::{AppendToInbox, InboxWriter},
     ports::{SendFuture, StoreError},
 };
@@ -24,6 +28,8 @@ pub(super) struct Commit {
 pub(super) struct Inbox {
     pub(super) writer: Mailbox<InboxWriter>,
     pub(super) is_behind: watch::Receiver<bool>,
+    /// Told of what is kept.
+    pub(super) activity: Activity,
 }
 
 impl Inbox {
@@ -59,6 +65,7 @@ pub(super) async fn follow(mut queue: mpsc::Receiver<Commit>, mut inbox: Inbox) 
     {
         match receipt.await {
             Ok(sequence) => {
+                tell(&inbox.activity, &message);
                 let accepted = Accepted {
                     message: message.id,
                     exchange: 0,
@@ -75,6 +82,14 @@ pub(super) async fn follow(mut queue: mpsc::Receiver<Commit>, mut inbox: Inbox) 
             }
         }
     }
+}
+
+/// For whoever watches; without anyone it costs nothing.
+fn tell(activity: &Activity, message: &StoredMessage) {
+    activity.tell_of_mailbox(|| Fact::MessageAccepted {
+        message: message.id,
+        context_id: message.context_id.as_ref().map(|id| short(id.as_str())),
+    });
 }
 
 async fn append(

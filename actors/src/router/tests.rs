@@ -5,9 +5,13 @@ use tokio::sync::{Semaphore, oneshot};
 
 use super::*;
 use crate::{
-    domain::envelope::{RelayOutcome, Sequence},
+    activity::{Seen, Since, WatchOrder},
+    domain::{
+        activity::Fact,
+        envelope::{RelayOutcome, Sequence},
+    },
     inbox_writer::{InboxWriter, InboxWriterParts, ReplyArrived},
-    testing::{MemoryInbox, MemoryStore, TokioClock, envelope},
+    testing::{MemoryInbox, MemoryStore, TokioClock, envelope, no_activity},
 };
 
 /// A router and an inbox writer over stores in memory.
@@ -18,6 +22,7 @@ struct Post {
     inbox_writer: Mailbox<InboxWriter>,
     is_behind: watch::Sender<bool>,
     door: Arc<Semaphore>,
+    activity: Activity,
 }
 
 fn start(compaction: Compaction) -> Post {
@@ -25,6 +30,7 @@ fn start(compaction: Compaction) -> Post {
         Arc::new(MemoryStore::default()),
         Arc::new(MemoryInbox::default()),
     );
+    let activity = no_activity();
     let router = Mailbox::new("router");
     let is_behind = watch::Sender::new(false);
     let inbox_writer = Mailbox::new("inbox_writer");
@@ -37,6 +43,7 @@ fn start(compaction: Compaction) -> Post {
         clock: Arc::new(TokioClock::start()),
         depth: inbox_writer.depth(),
         is_behind: is_behind.clone(),
+        activity: activity.clone(),
     });
     inbox_writer.connect(writer.start());
     let context = Context::new();
@@ -48,6 +55,7 @@ fn start(compaction: Compaction) -> Post {
         depth: router.depth(),
         inbox_is_behind: is_behind.subscribe(),
         in_flight: 16,
+        activity: activity.clone(),
     })));
     Post {
         store,
@@ -56,6 +64,7 @@ fn start(compaction: Compaction) -> Post {
         inbox_writer,
         is_behind,
         door: Arc::new(Semaphore::new(16)),
+        activity,
     }
 }
 
@@ -146,6 +155,41 @@ async fn a_store_that_fails_is_told_to_the_sender_and_frees_the_place() {
     assert_eq!(post.door.available_permits(), 16);
     post.store.set_failure(None);
     assert!(post.send(envelope(2, None, "again"), None).await.is_ok());
+}
+
+#[actix::test]
+async fn whoever_watches_is_told_of_messages_and_files_once_they_are_on_disk() {
+    let post = start(Compaction::Seed);
+    let order = WatchOrder {
+        since: Since::Last(0),
+        agent: None,
+    };
+    let mut watcher = post.activity.watch(order).unwrap();
+    post.store.set_failure(Some(StoreError::Full));
+    post.send(envelope(1, None, "lost"), None)
+        .await
+        .unwrap_err();
+    post.store.set_failure(None);
+    let kept = envelope(2, Some("telegram:7"), "kept");
+    post.send(kept.clone(), None).await.unwrap();
+    post.until_written(1).await;
+    let mut facts = Vec::new();
+    for _ in 0..2 {
+        match watcher.next().await {
+            Some(Seen::Event(event)) => facts.push(event.fact.clone()),
+            other => panic!("{other:?}"),
+        }
+    }
+    let accepted = Fact::MessageAccepted {
+        message: kept.id,
+        context_id: Some("telegram:7".into()),
+    };
+    assert_eq!(facts[0], accepted);
+    let is_written = matches!(
+        facts[1],
+        Fact::InboxWritten { message, messages: 1, .. } if message == kept.id
+    );
+    assert!(is_written, "{facts:?}");
 }
 
 #[actix::test]

@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 
 use super::{CountingIds, MemoryInbox, MemoryTasks, ScriptedLauncher, TokioClock};
 use crate::{
+    activity::Activity,
     agent_supervisor::SharedParts,
     domain::{
         agent::{AgentProfile, Delivery, OnDisconnect, Permissions, QueueMode, TurnLimits},
@@ -60,8 +61,14 @@ impl SharedFakes {
             manager_template: "".into(),
             reply_template: "Answer {{sender}} about {{message_id}}.".into(),
             peers: Peers::default(),
+            activity: no_activity(),
         }
     }
+}
+
+/// A feed that nobody watches.
+pub fn no_activity() -> Activity {
+    Activity::new("run", Arc::new(TokioClock::start()))
 }
 
 struct OneInbox(Arc<MemoryInbox>);

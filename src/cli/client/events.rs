@@ -19,6 +19,8 @@ const LONGEST_LINE: usize = 8 * 1024 * 1024;
 pub(in crate::cli) struct Event {
     /// What kind it is; empty where that is not told.
     pub(in crate::cli) name: String,
+    /// From where one can go on after it, where that is told.
+    pub(in crate::cli) id: Option<String>,
     /// What it says.
     pub(in crate::cli) data: String,
 }
@@ -80,6 +82,7 @@ impl Events {
 struct Lines {
     unfinished: Vec<u8>,
     name: String,
+    id: Option<String>,
     data: Option<String>,
     complete: VecDeque<Event>,
 }
@@ -101,10 +104,13 @@ impl Lines {
     fn line(&mut self, line: &str) {
         if line.is_empty() {
             let name = std::mem::take(&mut self.name);
-            let data = self.data.take();
-            self.complete.extend(data.map(|data| Event { name, data }));
+            let (id, data) = (self.id.take(), self.data.take());
+            self.complete
+                .extend(data.map(|data| Event { name, id, data }));
         } else if let Some(name) = line.strip_prefix("event:") {
             name.trim().clone_into(&mut self.name);
+        } else if let Some(id) = line.strip_prefix("id:") {
+            self.id = Some(id.trim().to_owned());
         } else if let Some(data) = line.strip_prefix("data:") {
             let data = data.strip_prefix(' ').unwrap_or(data);
             match &mut self.data {
@@ -124,12 +130,18 @@ mod tests {
 
     #[test]
     fn events_are_the_same_however_they_are_cut() {
-        let stream = ": still here\n\ndata: {\"a\":\"ö\"}\n\nevent: x\ndata:1\r\ndata: 2\r\n\r\ndata: [DONE]\n\ndata: cut";
+        let stream = ": still here\n\ndata: {\"a\":\"ö\"}\n\nevent: x\nid: 7\ndata:1\r\ndata: 2\r\n\r\ndata: [DONE]\n\ndata: cut";
         for length in 1..stream.len() {
             let mut lines = Lines::default();
             for piece in stream.as_bytes().chunks(length) {
                 assert!(lines.take(piece));
             }
+            let ids: Vec<_> = lines
+                .complete
+                .iter()
+                .map(|event| event.id.as_deref())
+                .collect();
+            assert_eq!(ids, [None, Some("7"), None], "{length}");
             let complete = lines.complete.iter();
             let complete: Vec<_> = complete
                 .map(|event| (event.name.as_str(), event.data.as_str()))

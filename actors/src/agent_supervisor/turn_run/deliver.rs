@@ -7,8 +7,9 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 
 use super::{
-    STORE_PAUSE, TurnJob, TurnReport, keep_end,
+    STORE_PAUSE, TurnJob, TurnReport, ended_fact, keep_end,
     prepare::{self, Loaded},
+    tell_begun,
 };
 use crate::{
     domain::{
@@ -31,7 +32,9 @@ pub(super) async fn deliver(job: &TurnJob, report: &mut TurnReport) -> Result<()
     }
     let shared = &job.parts.shared;
     let start = prepare::start(job, &loaded, &SessionRecord::default());
+    let (began, messages) = (start.started_at, start.tasks.clone());
     shared.store.begin_turn(start).await?;
+    tell_begun(job, messages.into_iter());
     let files = loaded.iter().map(|task| file(&task.record.task));
     let workspace = job.parts.profile.workspace.clone();
     let written = shared.inboxes.write(workspace, files.collect()).await;
@@ -44,7 +47,10 @@ pub(super) async fn deliver(job: &TurnJob, report: &mut TurnReport) -> Result<()
         })
         .collect();
     report.failure.clone_from(&failure);
-    keep_end(&job.parts, end(job, report, failure)).await;
+    let end = end(job, report, failure);
+    let ended = ended_fact(job, &end, began);
+    keep_end(&job.parts, end).await;
+    shared.activity.tell(ended);
     Ok(())
 }
 

@@ -4,9 +4,10 @@ use std::sync::atomic::Ordering;
 
 use futures_util::StreamExt;
 
-use super::{TurnJob, prepare::TurnTask};
+use super::{Heard, TurnJob, prepare::TurnTask};
 use crate::{
     domain::{
+        activity::{Fact, StepLog, Told},
         after_turn::{StopReason, TurnSigns},
         ids::MessageId,
         narration::Narration,
@@ -115,6 +116,8 @@ impl Reader {
 /// Passes on what a turn does.
 struct Watcher {
     has_spoken: bool,
+    heard: Heard,
+    steps: StepLog,
     signs: TurnSigns,
     shown: usize,
     turn: Feed<TurnEvent>,
@@ -137,6 +140,8 @@ impl Watcher {
         let reader = |task: &TurnTask| Some(Reader::of(task.waiting.id, feed_of(task)?));
         Self {
             has_spoken: false,
+            heard: job.heard.clone(),
+            steps: StepLog::default(),
             signs: TurnSigns::default(),
             shown: 0,
             turn: turn.clone(),
@@ -148,6 +153,10 @@ impl Watcher {
     }
 
     fn see(&mut self, event: TurnEvent) {
+        let now = self.parts.shared.clock.now();
+        self.heard.now(now);
+        let steps = self.steps.see(&event, now);
+        self.tell(steps);
         match &event {
             TurnEvent::Started { pid } => {
                 self.pid.store(*pid, Ordering::Relaxed);
@@ -173,6 +182,17 @@ impl Watcher {
         self.shown = self.shown.saturating_add(1);
         if self.shown <= MOST_EVENTS {
             self.turn.publish(event);
+        }
+    }
+
+    fn tell(&self, steps: Vec<Told>) {
+        for Told { step, skipped } in steps {
+            self.parts.shared.activity.tell(Fact::TurnStep {
+                agent: self.parts.profile.id.clone(),
+                turn: self.id,
+                step,
+                skipped,
+            });
         }
     }
 
@@ -202,12 +222,16 @@ impl Watcher {
 
     /// A CLI that tells its answer only at the end has said it then.
     fn ended(mut self, exit: TurnExit) -> Followed {
+        let now = self.parts.shared.clock.now();
         if let TurnResult::Done(text) = &exit.result
             && !self.has_spoken
         {
             let text = text.clone();
             self.say(&text);
+            self.steps.said(&text, now);
         }
+        let last = self.steps.flush(now);
+        self.tell(last);
         let readers = self.readers.into_iter();
         Followed {
             exit,
