@@ -29,7 +29,7 @@ use tokio::sync::oneshot;
 pub use self::{
     body::RelayBody,
     embeddings::{Embedder, EmbeddingsError, EmbeddingsJob},
-    models::BackendModels,
+    models::{BackendModels, models_url},
     urls::join_url,
 };
 use self::{models::ModelCatalog, pump::Pump};
