@@ -4,6 +4,7 @@ pub mod agent_inboxes;
 pub mod cli_dialects;
 pub mod inbox_files;
 pub mod peer_http;
+pub mod program_probe;
 pub mod store_sqlite;
 pub mod system_clock;
 pub mod tls_certificate;

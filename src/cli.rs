@@ -15,14 +15,17 @@ use postroom_actors::domain::ids::InvalidAgentId;
 use self::{
     bridge::BridgeArgs,
     client::ClientError,
+    completions::CompletionsArgs,
     connect::ConnectArgs,
     daemon::DaemonArgs,
     dead_letters::DeadLettersArgs,
     demo::DemoArgs,
+    doctor::DoctorArgs,
     enable::{EnableArgs, UnitArgs},
     hire::{HireArgs, InitArgs},
     keys::KeysArgs,
     list::ListArgs,
+    man::ManArgs,
     messages::MessagesArgs,
     send::{SendArgs, SendFailure},
     start::{AgentArgs, Verb},
@@ -41,6 +44,7 @@ use crate::{
 mod agent_view;
 mod bridge;
 mod client;
+mod completions;
 mod config;
 mod connect;
 mod daemon;
@@ -48,14 +52,18 @@ mod dead_letters;
 mod demo;
 mod demo_agent;
 mod disable;
+mod doctor;
 mod enable;
 mod hire;
 mod keys;
 mod list;
+mod man;
 mod message_view;
 mod messages;
+mod progress;
 mod send;
 pub mod serve;
+mod service_view;
 mod skills;
 mod start;
 mod status;
@@ -81,6 +89,8 @@ pub mod exit {
     pub const FAILURE: u8 = 1;
     /// The command line is wrong.
     pub const USAGE: u8 = 64;
+    /// The store is of a newer version.
+    pub const NEWER_STORE: u8 = 65;
     /// The service does not run, or does not answer.
     pub const UNAVAILABLE: u8 = 69;
     /// A file could not be made.
@@ -128,6 +138,8 @@ pub enum Command {
     List(ListArgs),
     /// The service and what its agents do
     Status(StatusArgs),
+    /// Look at a set-up and say how to mend what is wrong
+    Doctor(Box<DoctorArgs>),
     /// Talk to an agent
     Connect(ConnectArgs),
     /// End an agent's turns, and begin none
@@ -156,7 +168,7 @@ pub enum Command {
     Disable(UnitArgs),
     /// Reach a remote proxy that wants a token of its own
     Bridge(BridgeArgs),
-    /// Be that remote proxy, before an API
+    /// The remote side of the bridge: a proxy before an API
     UpstreamProxy(UpstreamProxyArgs),
     /// The agent of `demo`
     #[command(hide = true)]
@@ -165,6 +177,10 @@ pub enum Command {
     Config(ConfigArgs),
     /// What agents are given to read
     Skills(SkillsArgs),
+    /// Print what a shell needs to complete our command lines
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write all pages
+    Man(ManArgs),
 }
 
 /// `config`
@@ -247,6 +263,21 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Invocation, clap::Error> {
     })
 }
 
+/// The command line as people are shown it, under its own name and built whole.
+fn shown_command() -> clap::Command {
+    // Each verb would have a `help` of its own, with all verbs below it again.
+    let whole = Cli::command();
+    let shown = whole.get_subcommands().filter(|verb| !verb.is_hide_set());
+    let mut command = clap::Command::new("postroom")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about(whole.get_about().cloned().unwrap_or_default())
+        .propagate_version(true)
+        .disable_help_subcommand(true)
+        .subcommands(shown.cloned());
+    command.build();
+    command
+}
+
 /// The name that makes us behave as the predecessor.
 const PREDECESSOR_NAME: &str = "ai-agent-proxy";
 
@@ -325,6 +356,7 @@ fn execute(invocation: Invocation, world: &World, output: &mut dyn Write) -> any
         Command::Hire(args) => hire::run(&args, world, output),
         Command::List(args) => list::run(&args, world, output),
         Command::Status(args) => status::run(&args, world, output),
+        Command::Doctor(args) => doctor::run(*args, world, sources, output),
         Command::Connect(args) => connect::run(args, world, output),
         Command::Stop(args) => stop::run(&args, world, output),
         Command::Start(args) => start::run(Verb::Start, &args, world, output),
@@ -340,6 +372,8 @@ fn execute(invocation: Invocation, world: &World, output: &mut dyn Write) -> any
         Command::Disable(args) => disable::run(&args, world, &mut RealSystem, output),
         Command::Bridge(args) => bridge::run(args, world, sources, output),
         Command::UpstreamProxy(args) => upstream_proxy::run(args, sources),
+        Command::Completions(args) => completions::run(&args, output),
+        Command::Man(args) => man::run(&args, output),
         Command::Config(ConfigArgs { verb }) => match verb {
             ConfigVerb::Check(flags) => config::check(sources(flags), output),
             ConfigVerb::Show { json, flags } => config::show(sources(flags), json, output),

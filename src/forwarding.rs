@@ -31,7 +31,7 @@ pub use self::{
     body::RelayBody,
     embeddings::{Embedder, EmbeddingsError, EmbeddingsJob},
     metrics::METRICS,
-    models::BackendModels,
+    models::{BackendModels, models_url},
     urls::join_url,
 };
 use self::{models::ModelCatalog, pump::Pump};

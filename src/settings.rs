@@ -44,6 +44,7 @@ pub use locate::home;
 pub use peers::{CourierSettings, PeerSettings};
 pub use problem::{ConfigError, Problem};
 pub use secret::Secret;
+pub use secret_files::open_to_others;
 pub use stored_keys::StoredKey;
 
 use crate::webhook_signature::SigningKey;

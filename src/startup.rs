@@ -8,6 +8,7 @@ mod backends;
 pub mod bridge;
 mod courier;
 mod error;
+pub mod examination;
 pub mod maintenance;
 mod post_room;
 mod running;

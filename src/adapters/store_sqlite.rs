@@ -19,6 +19,7 @@ mod envelopes;
 mod failpoints;
 mod folder;
 mod idempotency;
+pub mod inspection;
 mod mailbox;
 mod message_book;
 mod message_list;

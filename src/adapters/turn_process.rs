@@ -11,6 +11,8 @@ mod ending;
 pub mod environment;
 mod launch;
 mod limits;
+pub mod orphans;
+pub mod outlook;
 mod output;
 pub mod process_table;
 mod program;
@@ -101,15 +103,23 @@ impl TurnProcesses {
         if profile.permissions == Permissions::Sandboxed && !dialect.can_sandbox() {
             return Err(LaunchError::NoSandbox(dialect.name()));
         }
-        let own = self.options.environment.iter();
-        let own_path = own.filter(|(name, _)| name == "PATH");
-        let search_path = profile.environment.get("PATH");
-        let search_path = search_path.or(own_path.map(|(_, value)| value).next());
-        let search_path = search_path.map_or("/usr/local/bin:/usr/bin:/bin", String::as_str);
-        let path = program::find(program, search_path, &profile.working_dir);
-        let path = path.ok_or_else(|| LaunchError::NotFound(program.to_owned()))?;
+        let path = find_program(profile, program, &self.options.environment)?;
         Ok((path, dialect))
     }
+}
+
+/// The program of an agent, along the search path that its turns have.
+fn find_program(
+    profile: &AgentProfile,
+    program: &str,
+    environment: &[(String, String)],
+) -> Result<PathBuf, LaunchError> {
+    let own_path = environment.iter().filter(|(name, _)| name == "PATH");
+    let search_path = profile.environment.get("PATH");
+    let search_path = search_path.or(own_path.map(|(_, value)| value).next());
+    let search_path = search_path.map_or("/usr/local/bin:/usr/bin:/bin", String::as_str);
+    let path = program::find(program, search_path, &profile.working_dir);
+    path.ok_or_else(|| LaunchError::NotFound(program.to_owned()))
 }
 
 impl TurnLauncher for TurnProcesses {

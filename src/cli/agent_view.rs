@@ -21,6 +21,8 @@ pub(super) struct AgentView {
     #[serde(default)]
     pub(super) waiting: u64,
     #[serde(default)]
+    pub(super) oldest_waiting_since: Option<DateTime<Utc>>,
+    #[serde(default)]
     pub(super) waits_for: Option<String>,
 }
 
@@ -111,6 +113,16 @@ impl Paint {
             "starting" | "running" => self.with("32", text),
             "parked" | "failed" | "timed-out" | "dead" => self.with("31", text),
             "stopped" | "cancelled" | "interrupted" | "expired" => self.with("33", text),
+            _ => text.to_owned(),
+        }
+    }
+
+    /// How well something is: `ok`, `note`, `warning` or `fault`.
+    pub(super) fn grade(self, grade: &str, text: &str) -> String {
+        match grade {
+            "ok" => self.with("32", text),
+            "warning" => self.with("33", text),
+            "fault" => self.with("31", text),
             _ => text.to_owned(),
         }
     }

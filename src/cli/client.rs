@@ -166,6 +166,22 @@ impl Client {
         self.exchange(Method::GET, path, None).await
     }
 
+    /// `GET` whatever the status of the answer, which is told with it.
+    pub(super) async fn look(&self, path: &str) -> Result<(u16, Value), ClientError> {
+        let looking = async {
+            let response = self.send(Method::GET, path, &[], None).await?;
+            let status = response.status().as_u16();
+            let text = self.text(response).await?;
+            let answer = serde_json::from_slice(&text).map_err(|error| {
+                self.no_answer(format!("its answer is not understood: {error}"))
+            })?;
+            Ok((status, answer))
+        };
+        timeout(WHOLE, looking)
+            .await
+            .unwrap_or_else(|_| Err(self.no_answer(format!("none within {} s", WHOLE.as_secs()))))
+    }
+
     /// `POST` with a JSON body, or without one.
     pub(super) async fn post(
         &self,
@@ -333,6 +349,18 @@ pub(super) fn block_on<T>(command: impl Future<Output = anyhow::Result<T>>) -> a
         .enable_all()
         .build()?;
     runtime.block_on(command)
+}
+
+/// The same, without waiting for threads that hang.
+pub(super) fn block_on_briefly<T>(
+    command: impl Future<Output = anyhow::Result<T>>,
+) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let done = runtime.block_on(command);
+    runtime.shutdown_background();
+    done
 }
 
 /// Whether a command failed because no service runs.

@@ -27,6 +27,10 @@ use reply::Piece;
 
 /// `connect`
 #[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  postroom connect manager
+  echo 'What is to be done?' | postroom connect engineer_alice ~/project")]
 pub struct ConnectArgs {
     /// Which agent
     pub agent: String,

@@ -13,6 +13,7 @@ use anyhow::Context;
 
 use super::{
     HomeArgs, World, exit,
+    progress::Progress,
     system::System,
     unit::{self, Unit},
 };
@@ -68,7 +69,7 @@ pub struct UnitArgs {
     pub home: HomeArgs,
 }
 
-fn unit_name(text: &str) -> Result<String, String> {
+pub(super) fn unit_name(text: &str) -> Result<String, String> {
     let name = text.strip_suffix(".service").unwrap_or(text);
     let is_plain = |character: char| character.is_ascii_alphanumeric() || "-_.".contains(character);
     if name.is_empty() || name.starts_with(['-', '.']) || !name.chars().all(is_plain) {
@@ -151,7 +152,7 @@ pub(super) fn run(
         )?;
         return Ok(exit::OK);
     }
-    start(args, system, was_there)?;
+    start(args, world, system, was_there)?;
     let state = if args.skip_start {
         "enabled"
     } else {
@@ -177,8 +178,15 @@ pub(super) fn restart(
     Ok(exit::OK)
 }
 
-fn start(args: &EnableArgs, system: &mut dyn System, was_there: bool) -> anyhow::Result<()> {
+fn start(
+    args: &EnableArgs,
+    world: &World,
+    system: &mut dyn System,
+    was_there: bool,
+) -> anyhow::Result<()> {
     let (unit, name) = (&args.unit, args.unit.service_name.as_str());
+    // sudo may ask for a password on the same line.
+    let _progress = (!unit.needs_sudo(system)).then(|| Progress::begin(world, "systemd starts it"));
     unit.call(system, &["systemctl", "daemon-reload"])?;
     match (args.skip_start, was_there) {
         (true, _) => unit.call(system, &["systemctl", "enable", name]),

@@ -10,6 +10,7 @@ use super::{
     agent_view::{self, shown},
     client::{Client, block_on, is_not_running},
     exit,
+    progress::Progress,
 };
 use crate::{
     settings::{self, Flags},
@@ -18,6 +19,10 @@ use crate::{
 
 /// `hire`
 #[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  postroom hire engineer alice
+  postroom hire reviewer --cli 'claude --model opus'")]
 pub struct HireArgs {
     /// What it does, e.g. `engineer`
     pub role: String,
@@ -26,6 +31,9 @@ pub struct HireArgs {
     /// Command that runs its turns [default: that of all agents]
     #[arg(long, value_name = "COMMAND")]
     pub cli: Option<String>,
+    /// As one JSON object
+    #[arg(long)]
+    pub json: bool,
     /// Which service.
     #[command(flatten)]
     pub home: HomeArgs,
@@ -39,6 +47,9 @@ pub struct InitArgs {
     /// Command that runs its turns [default: that of all agents]
     #[arg(long, value_name = "COMMAND")]
     pub cli: Option<String>,
+    /// As one JSON object
+    #[arg(long)]
+    pub json: bool,
     /// Which service.
     #[command(flatten)]
     pub home: HomeArgs,
@@ -50,6 +61,7 @@ impl From<InitArgs> for HireArgs {
             role: args.role,
             name: None,
             cli: args.cli,
+            json: args.json,
             home: args.home,
         }
     }
@@ -61,17 +73,25 @@ impl From<InitArgs> for HireArgs {
 pub(super) fn run(args: &HireArgs, world: &World, output: &mut dyn Write) -> anyhow::Result<u8> {
     let id = AgentId::of_role(&args.role, args.name.as_deref())?;
     let order = order(args);
+    let progress = Progress::begin(world, &format!("making {id}"));
     let asked = block_on(async {
         let client = Client::of_home(&args.home.folder(world)?)?;
         Ok(client.post("/agents", Some(&order)).await?)
     });
+    drop(progress);
     match asked {
+        Ok(answer) if args.json => writeln!(output, "{answer:#}")?,
         Ok(answer) => {
             let agent = agent_view::agent(answer.get("agent").cloned().unwrap_or_default())?;
             writeln!(output, "{} {}", shown(&agent.id), shown(&agent.state))?;
         }
         Err(error) if is_not_running(&error) => {
-            prepare(args, world, id.clone())?;
+            let is_new = prepare(args, world, id.clone())?;
+            if args.json {
+                let told = json!({"agent": {"id": id}, "created": is_new, "running": false});
+                writeln!(output, "{told:#}")?;
+                return Ok(exit::OK);
+            }
             writeln!(
                 output,
                 "{id} (postroom is not running: start it with `postroom daemon`)"
@@ -82,7 +102,8 @@ pub(super) fn run(args: &HireArgs, world: &World, output: &mut dyn Write) -> any
     Ok(exit::OK)
 }
 
-fn prepare(args: &HireArgs, world: &World, id: AgentId) -> anyhow::Result<()> {
+/// Answers whether its workspace is new.
+fn prepare(args: &HireArgs, world: &World, id: AgentId) -> anyhow::Result<bool> {
     let flags = Flags {
         base_dir: args.home.base_dir.clone(),
         ..Flags::default()
@@ -95,8 +116,7 @@ fn prepare(args: &HireArgs, world: &World, id: AgentId) -> anyhow::Result<()> {
     settings
         .agents
         .profile(&id, settings.home.clone(), hired.cli.as_deref())?;
-    block_on(async { Ok(startup::prepare_agent(&settings, id, hired).await?) })?;
-    Ok(())
+    block_on(async { Ok(startup::prepare_agent(&settings, id, hired).await?) })
 }
 
 fn order(args: &HireArgs) -> Value {

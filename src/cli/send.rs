@@ -28,6 +28,11 @@ const LONGEST_PAYLOAD: u64 = 64 * 1024 * 1024;
 
 /// `send`
 #[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  postroom send reviewer 'Please look at the last commit.' --answer
+  postroom send otherplace/lead 'Done.' --type RESULT --delivered
+  git diff | jq -Rs '{diff: .}' | postroom send reviewer --payload -")]
 pub struct SendArgs {
     /// An agent, a peer, or an agent of a peer
     #[arg(value_name = "AGENT|PEER|PEER/AGENT")]
@@ -145,7 +150,7 @@ pub(super) fn run(args: &SendArgs, world: &World, output: &mut dyn Write) -> any
         if !args.json {
             tell_sent(&sent, &id, output)?;
         }
-        let mut following = Following::of(&client, id, args.json, output);
+        let mut following = Following::of(&client, id, args.json, world, output);
         let ended = match until(args) {
             Some((until, longest)) => following.follow(until, longest).await,
             None => Ok(()),

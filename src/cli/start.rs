@@ -16,6 +16,9 @@ use super::{
 pub struct AgentArgs {
     /// Which agent
     pub agent: String,
+    /// As one JSON object
+    #[arg(long)]
+    pub json: bool,
     /// Which service.
     #[command(flatten)]
     pub home: HomeArgs,
@@ -44,13 +47,18 @@ pub(super) fn run(
         Verb::Resume => "resume",
     };
     block_on(async {
-        let agent = match client.post(&format!("/agents/{id}/{name}"), None).await {
-            Ok(answer) => agent_view::agent(answer)?,
+        let answer = match client.post(&format!("/agents/{id}/{name}"), None).await {
+            Ok(answer) => answer,
             Err(ClientError::Refused { status: 404, .. }) => {
                 return Err(agent_view::unknown(&client, id.as_str()).await?);
             }
             Err(error) => return Err(error.into()),
         };
+        if args.json {
+            writeln!(output, "{answer:#}")?;
+            return Ok(exit::OK);
+        }
+        let agent = agent_view::agent(answer)?;
         writeln!(output, "{} {}", shown(&agent.id), shown(&agent.state))?;
         Ok(exit::OK)
     })

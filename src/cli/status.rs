@@ -10,10 +10,14 @@ use super::{
     agent_view::{self, AgentView, Paint, shown},
     client::{Client, ClientError, block_on},
     exit,
+    progress::Progress,
+    service_view::ServiceView,
 };
 
 /// `status`
 #[derive(clap::Args)]
+#[command(after_help = "\
+Exit codes: 0 it runs, well or in trouble; 69 it does not run or does not answer.")]
 pub struct StatusArgs {
     /// As one JSON object
     #[arg(long)]
@@ -26,34 +30,25 @@ pub struct StatusArgs {
 /// Silence of a turn that is worth a word.
 const LONG_SILENCE: TimeDelta = TimeDelta::seconds(60);
 
-struct Status {
-    health: Value,
-    agents: Value,
-    views: Vec<AgentView>,
-}
-
 /// Prints how the service is; 69 where it does not run.
 pub(super) fn run(args: &StatusArgs, world: &World, output: &mut dyn Write) -> anyhow::Result<u8> {
     let home = args.home.folder(world)?;
     let asked = Client::of_home(&home)
         .map_err(anyhow::Error::from)
         .and_then(|client| {
-            let status = block_on(ask(&client))?;
-            Ok((client, status))
+            let _progress = Progress::begin(world, "asking the service");
+            let view = block_on(ServiceView::ask(&client))?;
+            Ok((client, view))
         });
     match asked {
-        Ok((client, status)) if args.json => {
-            writeln!(output, "{:#}", as_json(&client, &status))?;
+        Ok((client, view)) if args.json => {
+            writeln!(output, "{:#}", as_json(&client, &view))?;
             Ok(exit::OK)
         }
-        Ok((client, status)) => {
-            let text = tree(
-                &master(&client, &status.health),
-                &status.views,
-                world.now,
-                world.paint(),
-            );
-            write!(output, "{text}")?;
+        Ok((client, view)) => {
+            let master = master(&client, &view);
+            let text = tree(&master, &view.views, world.now, world.paint());
+            write!(output, "{text}{}", below(&view, world.paint()))?;
             Ok(exit::OK)
         }
         Err(error) if args.json => match error.downcast_ref::<ClientError>() {
@@ -68,26 +63,22 @@ pub(super) fn run(args: &StatusArgs, world: &World, output: &mut dyn Write) -> a
     }
 }
 
-async fn ask(client: &Client) -> anyhow::Result<Status> {
-    let health = client.get("/health").await?;
-    let (answer, views) = agent_view::all(client).await?;
-    let agents = answer.get("agents").cloned().unwrap_or_default();
-    Ok(Status {
-        health,
-        agents,
-        views,
-    })
-}
-
-fn as_json(client: &Client, status: &Status) -> Value {
+/// The fields stay; `docs/operations.md` says what they mean.
+fn as_json(client: &Client, view: &ServiceView) -> Value {
+    let health = &view.health;
     json!({
         "running": true,
-        "pid": pid(client, &status.health),
+        "pid": pid(client, health),
         "endpoint": client.endpoint(),
-        "ok": status.health.get("ok"),
-        "manager": status.health.get("manager"),
-        "version": status.health.get("version"),
-        "agents": status.agents,
+        "version": health.get("version"),
+        "ok": view.is_well(),
+        "ready": view.is_ready,
+        "problems": view.problems,
+        "manager": health.get("manager"),
+        "waiting": view.waiting(),
+        "dead_letters": view.dead_letters(),
+        "actors": health.get("actors"),
+        "agents": view.agents,
     })
 }
 
@@ -97,18 +88,34 @@ fn pid(client: &Client, health: &Value) -> Option<u64> {
     told.or_else(|| client.runtime().map(|runtime| u64::from(runtime.pid)))
 }
 
-fn master(client: &Client, health: &Value) -> String {
-    let pid = pid(client, health).map_or_else(String::new, |pid| format!(" (pid {pid})"));
-    let is_well = health
-        .get("ok")
-        .and_then(Value::as_bool)
-        .unwrap_or_default();
-    let trouble = if is_well {
-        ""
-    } else {
-        " in trouble: see `GET /readyz`"
+fn master(client: &Client, view: &ServiceView) -> String {
+    let pid = pid(client, &view.health);
+    let pid = pid.map_or_else(String::new, |pid| format!(" (pid {pid})"));
+    let trouble = match (view.is_ready, view.is_well()) {
+        (false, _) => " takes in nothing",
+        (true, false) => " in trouble",
+        (true, true) => "",
     };
     format!("master{pid} {}{trouble}", shown(client.endpoint()))
+}
+
+/// What stands below the tree: troubles in words, and what waits.
+fn below(view: &ServiceView, paint: Paint) -> String {
+    let mut text = String::new();
+    for problem in view.other_problems() {
+        let line = paint.grade("fault", &format!("trouble: {}", shown(problem)));
+        text = format!("{text}{line}\n");
+    }
+    let waiting = view.waiting();
+    if waiting > 0 {
+        let tasks = agent_view::counted(waiting, "task waits", "tasks wait");
+        text = format!("{text}{tasks}\n");
+    }
+    if let Some(dead) = view.dead_letters().filter(|dead| *dead > 0) {
+        let dead = agent_view::counted(dead, "dead letter", "dead letters");
+        text = format!("{text}{dead}: `postroom dead-letters list` says why\n");
+    }
+    text
 }
 
 fn tree(master: &str, agents: &[AgentView], now: DateTime<Utc>, paint: Paint) -> String {
@@ -206,5 +213,37 @@ mod tests {
              ├── tester (stopped)\n\
              └── reviewer (parked): `codex` was not found\n"
         );
+    }
+    #[test]
+    fn troubles_and_what_waits_stand_below_the_tree_in_words() {
+        let view = ServiceView {
+            health: json!({"ok": false, "dead_letters": 1}),
+            is_ready: true,
+            problems: vec![
+                "agent `a` is parked: x".to_owned(),
+                "backend_relay: circuit open: main".to_owned(),
+            ],
+            agents: json!([]),
+            views: [
+                json!({"id": "a", "state": "parked", "waiting": 2}),
+                json!({"id": "b", "state": "stopped", "waiting": 1}),
+            ]
+            .map(|agent| agent_view::agent(agent).unwrap())
+            .into(),
+        };
+        assert_eq!(
+            below(&view, Paint { colours: false }),
+            "trouble: backend_relay: circuit open: main\n\
+             3 tasks wait\n\
+             1 dead letter: `postroom dead-letters list` says why\n"
+        );
+        let well = ServiceView {
+            health: json!({"ok": true, "dead_letters": 0}),
+            problems: Vec::new(),
+            views: Vec::new(),
+            ..view
+        };
+        assert_eq!(below(&well, Paint { colours: false }), "");
+        assert!(well.is_well());
     }
 }

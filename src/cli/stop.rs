@@ -3,12 +3,14 @@
 use std::io::Write;
 
 use postroom_actors::domain::ids::AgentId;
+use serde_json::json;
 
 use super::{
     HomeArgs, World,
     agent_view::{self, AgentView, shown},
     client::{Client, block_on},
     exit,
+    progress::Progress,
 };
 
 /// `stop`
@@ -17,6 +19,9 @@ pub struct StopArgs {
     /// An agent, or a role: then all of that role
     #[arg(value_name = "AGENT|ROLE")]
     pub agent: String,
+    /// As one JSON object
+    #[arg(long)]
+    pub json: bool,
     /// Which service.
     #[command(flatten)]
     pub home: HomeArgs,
@@ -32,10 +37,20 @@ pub(super) fn run(args: &StopArgs, world: &World, output: &mut dyn Write) -> any
         if chosen.is_empty() {
             return Err(agent_view::unknown(&client, name.as_str()).await?);
         }
+        let mut stopped = Vec::new();
         for id in chosen {
+            let progress = Progress::begin(world, &format!("ending the turns of {id}"));
             let answer = client.post(&format!("/agents/{id}/stop"), None).await?;
-            let agent = agent_view::agent(answer)?;
-            writeln!(output, "{} {}", shown(&agent.id), shown(&agent.state))?;
+            drop(progress);
+            let agent = agent_view::agent(answer.clone())?;
+            stopped.push(answer);
+            if !args.json {
+                writeln!(output, "{} {}", shown(&agent.id), shown(&agent.state))?;
+            }
+        }
+        if args.json {
+            let told = json!({"agents": stopped});
+            writeln!(output, "{told:#}")?;
         }
         Ok(exit::OK)
     })
@@ -56,8 +71,6 @@ fn chosen<'a>(name: &AgentId, agents: &'a [AgentView]) -> Vec<&'a str> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]

@@ -47,6 +47,31 @@ fn escaped(text: &str) -> String {
     text.replace('%', "%%")
 }
 
+/// The words of a command line, as systemd reads those that [`Unit::text`] wrote.
+pub(super) fn words(line: &str) -> Vec<String> {
+    let line = line.trim_start_matches(['-', '@', ':', '+', '!']);
+    let (mut words, mut word) = (Vec::new(), None::<String>);
+    let mut is_quoted = false;
+    let mut characters = line.chars().peekable();
+    while let Some(character) = characters.next() {
+        match character {
+            '"' => {
+                is_quoted = !is_quoted;
+                word.get_or_insert_default();
+            }
+            ' ' if !is_quoted => words.extend(word.take()),
+            '\\' => word.get_or_insert_default().extend(characters.next()),
+            '$' | '%' if characters.peek() == Some(&character) => {
+                characters.next();
+                word.get_or_insert_default().push(character);
+            }
+            other => word.get_or_insert_default().push(other),
+        }
+    }
+    words.extend(word);
+    words
+}
+
 /// The variables of an environment file; lines that are none are left out.
 pub(super) fn variables(text: &str) -> BTreeMap<String, String> {
     let lines = text.lines().filter(|line| !line.starts_with(['#', ';']));

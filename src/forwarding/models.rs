@@ -122,11 +122,16 @@ impl ModelCatalog {
     }
 }
 
+/// Where a backend tells its models.
+pub fn models_url(base_url: &str) -> String {
+    join_url(base_url, PATH)
+}
+
 fn request(backend: &BackendConfig) -> UpstreamRequest {
     let bounded = |limit: Duration| limit.min(LIST_TIME);
     UpstreamRequest {
         method: "GET",
-        url: join_url(&backend.base_url, PATH).into(),
+        url: models_url(&backend.base_url).into(),
         credential: backend.credential.clone(),
         headers: vec![("accept", "application/json".to_owned())],
         body: Bytes::new(),

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::{
     Flags, Origin, Settings, environment,
-    layers::{Layer, Layers},
+    layers::{Layer, Layers, Leaf},
     legacy_conf,
     locate::{self, Found},
     problem::{ConfigError, Problem},
@@ -39,6 +39,37 @@ pub struct Loaded {
     /// What the service works with.
     pub settings: Settings,
     pub(super) layers: Layers,
+}
+
+impl Loaded {
+    /// The files of this configuration that hold secrets, its own one included where it does.
+    pub fn files_with_secrets(&self, sources: &Sources) -> Vec<PathBuf> {
+        let named = secret_files::files(&TableShape::of_config(), &self.layers);
+        let mut files: Vec<PathBuf> = named
+            .iter()
+            .filter_map(|name| locate::expand(sources, Path::new(name)).ok())
+            .collect();
+        let mut leaves = self.layers.iter();
+        let is_written = |path: &[String], leaf: &Leaf| {
+            leaf.secret && leaf.source.layer == Layer::File && !self.is_from_file(path, leaf)
+        };
+        let has_secret = leaves.any(|(path, leaf)| is_written(path, leaf));
+        files.extend(self.settings.config_file.clone().filter(|_| has_secret));
+        files.extend(self.settings.server.tls.iter().map(|tls| tls.key.clone()));
+        files.sort();
+        files.dedup();
+        files
+    }
+
+    /// Whether a secret was read from the file that a key beside it names.
+    fn is_from_file(&self, path: &[String], leaf: &Leaf) -> bool {
+        let mut beside = path.to_vec();
+        if let Some(name) = beside.last_mut() {
+            name.push_str("_file");
+        }
+        let named = self.layers.get(&beside);
+        named.is_some_and(|named| named.source == leaf.source)
+    }
 }
 
 /// Reads and checks the configuration.

@@ -68,6 +68,16 @@ pub(super) fn read(
     (problems, warnings)
 }
 
+/// The files that hold secrets and are named by keys that end in `_file`.
+pub(super) fn files(shape: &TableShape, layers: &Layers) -> Vec<String> {
+    let keys = named_files(shape, layers).into_iter();
+    let files = keys.filter_map(|(_, file, _)| {
+        let name = layers.get(&file)?.value.as_str()?;
+        Some(name.to_owned())
+    });
+    files.filter(|name| !name.is_empty()).collect()
+}
+
 fn named_files<'a>(root: &'a TableShape, layers: &Layers) -> Vec<(KeyPath, KeyPath, &'a Shape)> {
     let file_keys = layers.iter().filter_map(|(path, _)| {
         let (last, parents) = path.split_last()?;
@@ -95,7 +105,7 @@ fn secret_in(path: &Path) -> Result<String, String> {
 }
 
 /// A warning where others than the owner may read a file that holds a secret.
-pub(super) fn open_to_others(path: &Path) -> Option<String> {
+pub fn open_to_others(path: &Path) -> Option<String> {
     let mode = path.metadata().ok()?.permissions().mode() & 0o777;
     (mode & 0o077 != 0).then(|| {
         format!(

@@ -169,7 +169,7 @@ pub(super) async fn prepare(
 }
 
 /// The workspaces of a home folder, and the folder of the manager.
-fn workspaces(settings: &Settings) -> Workspaces {
+pub(super) fn workspaces(settings: &Settings) -> Workspaces {
     Workspaces::with_folder(settings.home.clone(), settings.agents.folder_to_make())
 }
 
@@ -205,7 +205,7 @@ fn find_dialect() -> FindDialect {
 }
 
 /// What no turn may find in its environment.
-fn secrets(settings: &Settings) -> Vec<String> {
+pub(super) fn secrets(settings: &Settings) -> Vec<String> {
     let keys = settings.keys.values().map(|key| &key.key);
     let backends = settings.backend.iter().chain(settings.backends.values());
     let backends = backends.chain(&settings.embeddings);

@@ -116,7 +116,7 @@ fn config(name: &str, backend: &BackendSettings) -> BackendConfig {
     }
 }
 
-fn credential(backend: &BackendSettings) -> Credential {
+pub(super) fn credential(backend: &BackendSettings) -> Credential {
     match (&backend.api_key, backend.auth) {
         (None, _) => Credential::None,
         (Some(key), BackendAuth::Bearer) => Credential::Bearer(Arc::clone(key.expose())),

@@ -38,6 +38,7 @@ mod commands;
 mod crash_loop;
 mod descriptors;
 mod differential;
+mod doctor;
 mod durability;
 mod full_disk;
 mod gone_clients;

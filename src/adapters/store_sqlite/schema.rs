@@ -38,7 +38,7 @@ pub(super) fn open_for_writing(path: &Path) -> Result<Connection, OpenError> {
     let fails = |error: rusqlite::Error| database_error(path, &error);
     let mut connection = connect_for_writing(path).map_err(fails)?;
     let found = schema_version(&connection).map_err(fails)?;
-    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+    let known = known_version();
     if found > known {
         return Err(OpenError::NewerSchema { found, known });
     }
@@ -120,7 +120,12 @@ fn check_durable(connection: &Connection) -> rusqlite::Result<Result<(), OpenErr
     })
 }
 
-fn schema_version(connection: &Connection) -> rusqlite::Result<i64> {
+/// The version that this program's tables have.
+pub(super) fn known_version() -> i64 {
+    i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX)
+}
+
+pub(super) fn schema_version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.pragma_query_value(None, "user_version", |row| row.get(0))
 }
 
@@ -161,7 +166,7 @@ pub(super) fn take_over_inbox(
     }
 }
 
-fn remembered_inbox(connection: &Connection) -> rusqlite::Result<Option<PathBuf>> {
+pub(super) fn remembered_inbox(connection: &Connection) -> rusqlite::Result<Option<PathBuf>> {
     let query = "SELECT value FROM meta WHERE key = 'inbox'";
     let bytes: Option<Vec<u8>> = connection
         .query_row(query, [], |row| row.get(0))

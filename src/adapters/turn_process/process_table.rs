@@ -66,6 +66,12 @@ impl ProcessTable {
     }
 }
 
+impl FromIterator<Process> for ProcessTable {
+    fn from_iter<All: IntoIterator<Item = Process>>(all: All) -> Self {
+        Self(all.into_iter().collect())
+    }
+}
+
 /// The value of a variable in the environment that a process was started with.
 ///
 /// `None` too where it may not be read, or the process has ended.

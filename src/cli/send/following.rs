@@ -7,9 +7,11 @@ use tokio::time::{sleep, timeout};
 
 use super::SendFailure;
 use crate::cli::{
+    World,
     agent_view::shown,
     client::Client,
     message_view::{self, MessageView, SummaryView},
+    progress::Progress,
 };
 
 /// The first pause between two looks; each is twice as long as the one before.
@@ -37,6 +39,9 @@ pub(super) struct Following<'a> {
     message: Option<Value>,
     is_json: bool,
     output: &'a mut dyn Write,
+    /// Where a line tells that it is waited; it is gone while something else is printed.
+    world: &'a World,
+    waiting: Option<Progress>,
 }
 
 impl<'a> Following<'a> {
@@ -44,6 +49,7 @@ impl<'a> Following<'a> {
         client: &'a Client,
         id: String,
         is_json: bool,
+        world: &'a World,
         output: &'a mut dyn Write,
     ) -> Self {
         Self {
@@ -54,6 +60,8 @@ impl<'a> Following<'a> {
             message: None,
             is_json,
             output,
+            world,
+            waiting: None,
         }
     }
 
@@ -61,6 +69,7 @@ impl<'a> Following<'a> {
     pub(super) async fn follow(&mut self, until: Until, longest: Duration) -> anyhow::Result<()> {
         let id = self.id.clone();
         let in_time = timeout(longest, self.look_on(until)).await;
+        self.waiting = None;
         in_time.unwrap_or_else(|_elapsed| {
             let what = match until {
                 Until::Delivered => "delivered",
@@ -80,14 +89,25 @@ impl<'a> Following<'a> {
             if until == Until::Answered {
                 self.tell_answers(&message).await?;
             }
-            match progress(&message, until) {
-                Progress::Goes => {}
-                Progress::Done => return self.done(&message, until),
-                Progress::GotNowhere => return Err(got_nowhere(&message).into()),
+            match stage(&message, until) {
+                Stage::OnItsWay => {}
+                Stage::Done => return self.done(&message, until),
+                Stage::GotNowhere => return Err(got_nowhere(&message).into()),
             }
+            self.wait_with(until);
             sleep(pause).await;
             pause = LONGEST_PAUSE.min(pause * 2);
         }
+    }
+
+    fn wait_with(&mut self, until: Until) {
+        let what = match until {
+            Until::Delivered => "waiting until it is delivered",
+            Until::Answered => "waiting for the answer",
+        };
+        let world = self.world;
+        self.waiting
+            .get_or_insert_with(|| Progress::begin(world, what));
     }
 
     /// Prints the answers that are new.
@@ -102,6 +122,7 @@ impl<'a> Following<'a> {
             let (answer, whole) = message_view::one(self.client, &path).await?;
             self.told.insert(callback.id.clone());
             self.answers.push(answer);
+            self.waiting = None;
             if !self.is_json {
                 write!(
                     self.output,
@@ -115,6 +136,7 @@ impl<'a> Following<'a> {
     }
 
     fn done(&mut self, message: &MessageView, until: Until) -> anyhow::Result<()> {
+        self.waiting = None;
         if until == Until::Delivered {
             if !self.is_json {
                 writeln!(self.output, "delivered")?;
@@ -161,25 +183,25 @@ fn told(callback: &SummaryView, whole: &MessageView, we: Option<&str>) -> String
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Progress {
-    Goes,
+enum Stage {
+    OnItsWay,
     Done,
     GotNowhere,
 }
 
 /// How far a message has come, measured by what is waited for.
-fn progress(message: &MessageView, until: Until) -> Progress {
+fn stage(message: &MessageView, until: Until) -> Stage {
     let is_on_its_way_out = message.direction == "out";
     match message.state.as_str() {
-        "waiting" => Progress::Goes,
-        "dead" | "dropped" => Progress::GotNowhere,
-        "cancelled" if is_on_its_way_out => Progress::GotNowhere,
+        "waiting" => Stage::OnItsWay,
+        "dead" | "dropped" => Stage::GotNowhere,
+        "cancelled" if is_on_its_way_out => Stage::GotNowhere,
         // An agent of ours has it, whatever became of it there.
-        _ if until == Until::Delivered => Progress::Done,
-        "failed" | "expired" | "cancelled" => Progress::GotNowhere,
-        "answered" | "done" => Progress::Done,
-        _ if is_on_its_way_out && !message.callbacks.is_empty() => Progress::Done,
-        _ => Progress::Goes,
+        _ if until == Until::Delivered => Stage::Done,
+        "failed" | "expired" | "cancelled" => Stage::GotNowhere,
+        "answered" | "done" => Stage::Done,
+        _ if is_on_its_way_out && !message.callbacks.is_empty() => Stage::Done,
+        _ => Stage::OnItsWay,
     }
 }
 
