@@ -43,7 +43,7 @@ pub const METRICS: &[Metric] = &[
         CALLBACKS,
         Buckets::Counts,
         &["agent"],
-        "Messages that a turn had sent when it ended",
+        "Messages that a turn had sent by `POST /send` when it ended",
     ),
     Metric::counter(
         KILLED,
