@@ -12,6 +12,7 @@ mod maintenance;
 mod post_room;
 mod running;
 mod tls;
+mod traces;
 mod webhooks;
 
 use std::{
@@ -32,7 +33,7 @@ use self::backends::Backends;
 pub use self::error::StartError;
 pub use self::post_room::PostRoom;
 use crate::{
-    adapters::{store_sqlite, system_clock::SystemClock, tls_certificate::TlsCertificate},
+    adapters::{otlp, store_sqlite, system_clock::SystemClock, tls_certificate::TlsCertificate},
     cli::exit,
     http::{self, SharedState, auth, cors, panics},
     settings::Settings,
@@ -71,6 +72,7 @@ pub fn serve(settings: Settings, mode: Mode) -> anyhow::Result<u8> {
     }
     let metrics = telemetry::start_metrics()?;
     store_sqlite::describe();
+    otlp::describe();
     backend_relay::metrics::describe();
     agent_supervisor::metrics::describe();
     courier_actor::metrics::describe();
@@ -106,7 +108,9 @@ async fn run(settings: Settings, mode: Mode, metrics: PrometheusHandle) -> Resul
     })?;
     let endpoint = format!("{scheme}://{address}");
     let own_url = own_url(scheme, address);
-    let post_room = PostRoom::open(&settings, mode, Arc::clone(&clock), &own_url)?;
+    let export = traces::start(&settings.telemetry)?;
+    let traces = traces::traces(&settings.telemetry, export.as_ref());
+    let post_room = PostRoom::open(&settings, mode, Arc::clone(&clock), &own_url, traces)?;
     post_room.take_in_agents(&settings).await;
     if let Some(certificate) = &certificate {
         tls::warn_of_another_name(&settings, certificate, &own_url);
@@ -132,6 +136,7 @@ async fn run(settings: Settings, mode: Mode, metrics: PrometheusHandle) -> Resul
     announce(&settings, &shared);
     let code =
         shutdown::run_until_stopped(server, metrics_server, bridge, post_room, &shared).await;
+    traces::close(export).await;
     drop(told);
     Ok(code)
 }

@@ -18,6 +18,7 @@ mod intake;
 mod messages;
 pub mod metrics;
 mod recovery;
+mod spans;
 mod status;
 mod turn_run;
 mod turns;
@@ -55,6 +56,7 @@ use crate::{
     feed::{Feed, TaskEvent, TaskFeeds, TurnFeeds},
     ports::{
         Clock, IdSource,
+        traces::Traces,
         turns::{AgentInboxes, TaskStore, TurnLauncher, TurnTokens},
     },
 };
@@ -106,6 +108,8 @@ pub struct SharedParts {
     pub reply_template: Arc<str>,
     /// Which types peers take as answers.
     pub peers: Peers,
+    /// Where spans go.
+    pub traces: Traces,
 }
 
 /// Why nothing new is begun.

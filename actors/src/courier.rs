@@ -21,6 +21,7 @@ mod messages;
 pub mod metrics;
 mod recipients;
 mod recovery;
+mod spans;
 mod status;
 mod steps;
 mod tries;
@@ -57,6 +58,7 @@ use crate::{
     ports::{
         Clock,
         courier::{DeliveryStore, PeerTransport},
+        traces::Traces,
     },
 };
 
@@ -89,6 +91,8 @@ pub struct CourierParts {
     pub most_waiting: usize,
     /// The mailbox's count of waiting messages.
     pub depth: Depth,
+    /// Where spans go.
+    pub traces: Traces,
 }
 
 /// The courier actor.

@@ -12,6 +12,7 @@
 
 mod pace;
 mod recovery;
+mod spans;
 mod write;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -32,7 +33,7 @@ use crate::{
         inbox_item::ItemExtras,
     },
     lifecycle::{ActorStatus, Drain, GetStatus},
-    ports::{Clock, InboxStore, MessageStore},
+    ports::{Clock, InboxStore, MessageStore, traces::Traces},
     router::Router,
 };
 
@@ -81,6 +82,8 @@ pub struct InboxWriterParts {
     pub depth: Depth,
     /// Told when the writer falls behind, and when it has caught up.
     pub is_behind: watch::Sender<bool>,
+    /// Where spans go.
+    pub traces: Traces,
 }
 
 /// The inbox writer actor.

@@ -17,16 +17,21 @@ use postroom_actors::{
     domain::{
         agent_request::embeddings::Encoding,
         backend_request::{ModelRule, build_backend_body},
+        ids::MessageId,
         reply_text::MAX_JSON,
         retry::{AttemptFailure, next_retry, parse_retry_after},
+        trace_context::TraceContext,
     },
-    ports::{Clock, Upstream, UpstreamBody, UpstreamRequest, UpstreamResponse},
+    ports::{
+        Clock, Upstream, UpstreamBody, UpstreamRequest, UpstreamResponse,
+        traces::{Span, Traces, passed_on},
+    },
 };
 use tokio::time::Instant;
 
 pub use self::error::EmbeddingsError;
 use self::{admission::Gate, error::Failed};
-use super::urls::join_url;
+use super::{calls, urls::join_url};
 
 const PATH: &str = "/v1/embeddings";
 
@@ -39,19 +44,22 @@ pub struct Embedder {
     clock: Arc<dyn Clock>,
     backend: Arc<BackendConfig>,
     gate: Gate,
+    traces: Traces,
 }
 
 /// One request for embeddings.
 #[derive(Debug)]
 pub struct EmbeddingsJob<'a> {
+    /// The request's own id.
+    pub id: MessageId,
     /// The client's body.
     pub body: Bytes,
     /// What becomes of its `model`.
     pub model: ModelRule<'a>,
     /// How the client wants its vectors.
     pub encoding: Encoding,
-    /// Its `traceparent` header, passed on.
-    pub traceparent: Option<String>,
+    /// What calls of backends hang on; where none is recorded, it is passed on as it is.
+    pub traceparent: Option<TraceContext>,
 }
 
 impl Embedder {
@@ -60,6 +68,7 @@ impl Embedder {
         upstream: Rc<dyn Upstream>,
         clock: Arc<dyn Clock>,
         backend: Arc<BackendConfig>,
+        traces: Traces,
     ) -> Self {
         let gate = Gate::new(Arc::clone(&clock));
         Self {
@@ -67,6 +76,7 @@ impl Embedder {
             clock,
             backend,
             gate,
+            traces,
         }
     }
 
@@ -88,7 +98,10 @@ impl Embedder {
         let begun = Instant::now();
         let mut retries_done = 0;
         loop {
-            let failed = match self.attempt(body.clone(), &job, begun).await {
+            let call = self.begin_call(&job, retries_done);
+            let answered = self.attempt(body.clone(), &job, begun, call.as_ref()).await;
+            self.end_call(call, &answered);
+            let failed = match answered {
                 Ok(answer) => {
                     self.gate.answered();
                     return Ok(answer);
@@ -104,6 +117,35 @@ impl Embedder {
             }
             retries_done += 1;
         }
+    }
+
+    fn begin_call(&self, job: &EmbeddingsJob<'_>, number: u32) -> Option<Span> {
+        calls::begin(
+            &self.traces,
+            job.traceparent,
+            (job.id, number.into()),
+            |span| {
+                let model = match job.model {
+                    ModelRule::Use(model) => Some(model),
+                    ModelRule::Keep | ModelRule::Remove => None,
+                };
+                calls::described(
+                    span,
+                    "embeddings",
+                    &self.backend.name,
+                    model,
+                    self.clock.now(),
+                )
+            },
+        )
+    }
+
+    fn end_call(&self, call: Option<Span>, answered: &Result<Bytes, Failed>) {
+        let Some(mut call) = call else { return };
+        if let Err(failed) = answered {
+            calls::note_failure(&mut call, failed.failure);
+        }
+        self.traces.end(call, self.clock.now());
     }
 
     fn note(&self, failed: &Failed) {
@@ -123,8 +165,9 @@ impl Embedder {
         body: Bytes,
         job: &EmbeddingsJob<'_>,
         begun: Instant,
+        call: Option<&Span>,
     ) -> Result<Bytes, Failed> {
-        let request = self.request(body, job, begun);
+        let request = self.request(body, passed_on(call, job.traceparent), begun);
         let response = self.upstream.send(request).await?;
         if !(200..300).contains(&response.status) {
             return Err(self.refused(response).await);
@@ -135,14 +178,19 @@ impl Embedder {
         vectors::in_encoding(answer, job.encoding).map_err(|bad| Failed::broken(&bad.to_string()))
     }
 
-    fn request(&self, body: Bytes, job: &EmbeddingsJob<'_>, begun: Instant) -> UpstreamRequest {
+    fn request(
+        &self,
+        body: Bytes,
+        traceparent: Option<TraceContext>,
+        begun: Instant,
+    ) -> UpstreamRequest {
         let agent = concat!("postroom/", env!("CARGO_PKG_VERSION"));
         let mut headers = vec![
             ("content-type", "application/json".to_owned()),
             ("accept", "application/json".to_owned()),
             ("user-agent", agent.to_owned()),
         ];
-        headers.extend(job.traceparent.clone().map(|value| ("traceparent", value)));
+        headers.extend(traceparent.map(|context| ("traceparent", context.to_string())));
         let mut timeouts = self.backend.timeouts;
         timeouts.first_byte = self.first_byte_left(begun);
         timeouts.whole = timeouts.whole.saturating_sub(begun.elapsed());

@@ -81,6 +81,7 @@ impl<E: 'static> Pump<E> {
             std::sync::Arc::clone(&inner.clock),
             job.message,
             inner.settings.main.clone(),
+            inner.traces.clone(),
         );
         Self {
             inner,

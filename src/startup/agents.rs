@@ -11,6 +11,7 @@ use postroom_actors::{
     lifecycle,
     ports::{
         Clock,
+        traces::Traces,
         turns::{AgentHome, HiredAgent, LaunchError},
     },
 };
@@ -46,16 +47,25 @@ pub(super) struct RunningAgents {
     clock: Arc<dyn Clock>,
 }
 
+/// What turns are told of us.
+#[derive(Clone, Copy)]
+pub(super) struct Told<'a> {
+    /// Our address, where no other one is configured.
+    pub(super) url: &'a str,
+    /// Their places in traces.
+    pub(super) traces: &'a Traces,
+}
+
 impl RunningAgents {
     /// Starts the directory on this thread's arbiter; it knows nobody before
-    /// [`Self::take_in`]. `url` is what turns are told as our address.
+    /// [`Self::take_in`].
     pub(super) fn start(
         settings: &Settings,
         mode: Mode,
         store: &Arc<SqliteStore>,
         clock: &Arc<dyn Clock>,
         peers: Peers,
-        url: &str,
+        told: Told<'_>,
     ) -> Result<Self, StartError> {
         let running = Self {
             agents: Agents::new(default_route(settings, mode)),
@@ -71,7 +81,7 @@ impl RunningAgents {
             configured: configured(settings, mode),
             make_profile: make_profile(settings, &running.home),
             home: running.home.clone(),
-            shared: Arc::new(running.shared_parts(settings, store, peers, url)?),
+            shared: Arc::new(running.shared_parts(settings, store, peers, told)?),
             depth: running.directory.depth(),
         };
         actix_rt::spawn(lifecycle::keep_running(
@@ -87,7 +97,7 @@ impl RunningAgents {
         settings: &Settings,
         store: &Arc<SqliteStore>,
         peers: Peers,
-        url: &str,
+        told: Told<'_>,
     ) -> Result<SharedParts, StartError> {
         let reply_template = courier::reply_template(settings)?;
         let options = TurnProcessOptions {
@@ -101,10 +111,16 @@ impl RunningAgents {
             tokens: self.tokens.clone(),
             clock: Arc::clone(&self.clock),
             ids: Arc::new(UuidSource::default()),
+            traces: told.traces.clone(),
             gate: Arc::new(Semaphore::new(settings.agents.max_turns)),
             task_feeds: self.task_feeds.clone(),
             turn_feeds: self.turn_feeds.clone(),
-            url: settings.server.public_url.as_deref().unwrap_or(url).into(),
+            url: settings
+                .server
+                .public_url
+                .as_deref()
+                .unwrap_or(told.url)
+                .into(),
             manager: settings.agents.default.clone(),
             manager_template: DEFAULT_MANAGER_TEMPLATE.into(),
             reply_template,

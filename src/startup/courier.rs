@@ -8,7 +8,7 @@ use postroom_actors::{
     delivery::Mailbox,
     domain::peer::Peers,
     lifecycle,
-    ports::Clock,
+    ports::{Clock, traces::Traces},
 };
 
 use super::StartError;
@@ -33,7 +33,7 @@ pub(super) fn start(
     store: &Arc<SqliteStore>,
     agents: Agents,
     peers: Peers,
-    clock: &Arc<dyn Clock>,
+    (clock, traces): (&Arc<dyn Clock>, &Traces),
 ) {
     let parts = CourierParts {
         store: store.clone(),
@@ -50,6 +50,7 @@ pub(super) fn start(
         schedule: Arc::clone(&settings.courier.schedule),
         most_waiting: settings.courier.most_waiting,
         depth: mailbox.depth(),
+        traces: traces.clone(),
     };
     actix_rt::spawn(lifecycle::keep_running(
         mailbox.clone(),

@@ -13,12 +13,16 @@ use postroom_actors::{
     },
     inbox_writer::{InboxWriter, InboxWriterParts},
     lifecycle,
-    ports::{Clock, InboxStore},
+    ports::{Clock, InboxStore, traces::Traces},
     router::{Router, RouterParts},
 };
 use tokio::sync::{Semaphore, watch};
 
-use super::{Mode, StartError, agents::RunningAgents, backends, courier};
+use super::{
+    Mode, StartError,
+    agents::{RunningAgents, Told},
+    backends, courier,
+};
 use crate::{
     adapters::{
         inbox_files::InboxFiles,
@@ -54,6 +58,7 @@ pub struct PostRoom {
     pub(super) agents: Arc<RunningAgents>,
     inbox_is_behind: watch::Sender<bool>,
     clock: Arc<dyn Clock>,
+    traces: Traces,
 }
 
 impl PostRoom {
@@ -63,12 +68,23 @@ impl PostRoom {
         mode: Mode,
         clock: Arc<dyn Clock>,
         url: &str,
+        traces: Traces,
     ) -> Result<Self, StartError> {
         let store = open_store(&settings.store.path, &settings.mailbox.inbox, &clock)?;
         let store = Arc::new(store);
         let inbox = Arc::new(InboxFiles::open(&settings.mailbox.inbox)?);
         let peers = settings.peer_profiles();
-        let agents = RunningAgents::start(settings, mode, &store, &clock, peers.clone(), url)?;
+        let agents = RunningAgents::start(
+            settings,
+            mode,
+            &store,
+            &clock,
+            peers.clone(),
+            Told {
+                url,
+                traces: &traces,
+            },
+        )?;
         let post_room = Self {
             store,
             courier: Mailbox::new("courier"),
@@ -79,6 +95,7 @@ impl PostRoom {
             backend_relay: Mailbox::new("backend_relay"),
             inbox_is_behind: watch::Sender::new(false),
             clock,
+            traces,
         };
         post_room.start_router(settings, inbox.clone());
         post_room.start_inbox_writer(&settings.mailbox, inbox);
@@ -96,7 +113,7 @@ impl PostRoom {
             &self.store,
             agents,
             peers,
-            &self.clock,
+            (&self.clock, &self.traces),
         );
     }
 
@@ -128,6 +145,7 @@ impl PostRoom {
             clock: Arc::clone(&self.clock),
             depth: self.inbox_writer.depth(),
             is_behind: self.inbox_is_behind.clone(),
+            traces: self.traces.clone(),
         };
         self.keep_running(&self.inbox_writer, move || InboxWriter::new(parts.clone()));
     }
@@ -209,6 +227,7 @@ impl PostRoom {
             store: self.store.clone(),
             clock: Arc::clone(&self.clock),
             ids: Arc::new(UuidSource::default()),
+            traces: self.traces.clone(),
             answers: answers(&settings.mailbox),
             started_at: self.clock.now(),
             metrics,

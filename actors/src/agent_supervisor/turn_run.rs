@@ -19,7 +19,10 @@ use self::{
     follow::Followed,
     prepare::{Prepared, TurnTask},
 };
-use super::{SupervisorParts, metrics};
+use super::{
+    SupervisorParts, metrics,
+    spans::{self, TracedTask},
+};
 use crate::{
     domain::{
         after_turn::{StopReason, after_failed_start, after_turn, turn_state},
@@ -33,7 +36,7 @@ use crate::{
         turn_queue::Batch,
     },
     feed::{Feed, TaskEvent},
-    ports::{StoreError, turns::LaunchError},
+    ports::{StoreError, traces::Span, turns::LaunchError},
 };
 
 /// A turn that is about to begin.
@@ -102,6 +105,7 @@ async fn run_prepared(mut job: TurnJob, prepared: Prepared, report: &mut TurnRep
     let began = shared.clock.now();
     let _gauge =
         metrics::RunningGauge::begin(&job.parts.profile.id, waited(&prepared.tasks, began));
+    let span = begin_span(&job, &prepared.tasks, began);
     let feed = shared.turn_feeds.open(job.turn);
     let is_resumed = matches!(order.session, CliSession::Resume(_));
     let (mut followed, stopped) = match shared.launcher.launch(order).await {
@@ -117,9 +121,21 @@ async fn run_prepared(mut job: TurnJob, prepared: Prepared, report: &mut TurnRep
     let end = settle(&job, prepared.tasks, &followed, stopped, report);
     let took = (end.ended_at - began).to_std().unwrap_or_default();
     metrics::turn_ended(&job.parts.profile.id, end.state, took, &followed.exit);
+    spans::record_end(&job.parts, span, &end);
     keep_end(&job.parts, end).await;
     feed.publish(TurnEvent::Exited(Box::new(followed.exit)));
     feed.close();
+}
+
+/// The turn's span; the waits of its tasks are over with its begin.
+fn begin_span(job: &TurnJob, tasks: &[TurnTask], began: DateTime<Utc>) -> Option<Span> {
+    if !job.parts.shared.traces.is_on() {
+        return None;
+    }
+    let traced = |task: &TurnTask| TracedTask::new(&task.waiting, task.traceparent);
+    let tasks: Vec<_> = tasks.iter().map(traced).collect();
+    spans::record_waits(&job.parts, job.turn, &tasks, began);
+    spans::of_turn(&job.parts, job.turn, &tasks, began)
 }
 
 /// How long the oldest task has waited.

@@ -11,7 +11,7 @@ use super::*;
 use crate::{
     domain::envelope::{InboxForm, PendingItem, RelayOutcome, StoredMessage},
     inbox_writer::{AppendToInbox, InboxWriterParts},
-    ports::{Credential, UpstreamTimeouts},
+    ports::{Credential, UpstreamTimeouts, traces::Traces},
     testing::{MemoryInbox, MemoryStore, envelope},
 };
 
@@ -78,6 +78,7 @@ async fn open_office(backends: Vec<BackendConfig>) -> Office {
         clock: clock.clone(),
         depth: inbox_writer.depth(),
         is_behind: tokio::sync::watch::Sender::new(false),
+        traces: Traces::default(),
     });
     inbox_writer.connect(writer.start());
     inbox_writer
@@ -108,6 +109,7 @@ async fn append_awaiting_message(
 ) {
     let envelope = envelope(7, None, "a question");
     let message = Arc::new(StoredMessage {
+        traceparent: None,
         id: envelope.id,
         received_at: now,
         context_id: None,

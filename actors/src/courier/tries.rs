@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use super::{
     CourierParts, DeliveryEnd, STORE_PAUSE,
     handover::{self, HandedOver},
-    recipients,
+    recipients, spans,
 };
 use crate::{
     domain::{
@@ -21,6 +21,7 @@ use crate::{
     ports::{
         StoreError,
         courier::{PostError, PostOrder},
+        traces::{Span, passed_on},
     },
 };
 
@@ -51,8 +52,16 @@ pub(super) async fn attempt(
     };
     let is_poll = ahead_of.is_some() && delivery.to.agent().is_some();
     let started_at = parts.clock.now();
-    let outcome = deliver(&parts, message).await;
+    let span = spans::of_try(&parts, &delivery, &message, started_at);
+    let outcome = deliver(&parts, message, span.as_ref()).await;
     let ended_at = parts.clock.now();
+    let is_worth_telling = !is_poll || outcome.error().is_none();
+    spans::record(
+        &parts,
+        span.filter(|_| is_worth_telling),
+        &outcome,
+        ended_at,
+    );
     let schedule = recipients::schedule(&parts, &delivery.to);
     let facts = TryFacts {
         schedule: &schedule,
@@ -170,12 +179,16 @@ async fn pause(delivery: &WaitingDelivery, error: &StoreError) {
     tokio::time::sleep(STORE_PAUSE).await;
 }
 
-async fn deliver(parts: &CourierParts, message: Arc<NewDelivery>) -> TryOutcome {
+async fn deliver(
+    parts: &CourierParts,
+    message: Arc<NewDelivery>,
+    span: Option<&Span>,
+) -> TryOutcome {
     match &message.envelope.recipient {
         Party::Agent(_) => hand_over(parts, message).await,
         // It lies where its recipient reads it.
         Party::Key(_) | Party::Anyone => TryOutcome::Taken,
-        Party::Peer(_) | Party::Url(_) => post(parts, &message).await,
+        Party::Peer(_) | Party::Url(_) => post(parts, &message, span).await,
     }
 }
 
@@ -205,13 +218,13 @@ async fn hand_over(parts: &CourierParts, message: Arc<NewDelivery>) -> TryOutcom
     }
 }
 
-async fn post(parts: &CourierParts, message: &NewDelivery) -> TryOutcome {
+async fn post(parts: &CourierParts, message: &NewDelivery, span: Option<&Span>) -> TryOutcome {
     let order = PostOrder {
         to: message.envelope.recipient.clone(),
         id: message.id,
         at: parts.clock.now(),
         body: message.body.clone(),
-        traceparent: message.traceparent.clone(),
+        traceparent: passed_on(span, message.traceparent),
     };
     match parts.transport.post(order).await {
         Ok(answer) => TryOutcome::Answered {

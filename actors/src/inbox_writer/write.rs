@@ -6,7 +6,7 @@ use actix::{AsyncContext, Context, WrapFuture, fut::ActorFutureExt};
 use chrono::TimeDelta;
 use thiserror::Error;
 
-use super::{InboxWriter, InboxWriterParts};
+use super::{InboxWriter, InboxWriterParts, spans};
 use crate::{
     domain::{
         batching::{DueItem, DueLane},
@@ -94,11 +94,13 @@ async fn write(
         .filter_map(|file| Group::new(file, &messages))
         .collect();
     let sizes: Vec<usize> = groups.iter().map(|group| group.parts.len()).collect();
+    let spans = spans::begin(parts, groups.iter().map(Group::messages));
     let files = groups
         .into_iter()
         .map(|group| group.into_file(&parts.extras))
         .collect();
     let written = parts.inbox.write(files).await?;
+    spans::record(parts, spans);
     report(&written, &sizes);
     mark_projected(parts, due).await;
     tell_router(parts, messages.values());
@@ -160,6 +162,10 @@ impl Group {
             name: newest.id.file_name(newest.received_at),
             parts,
         })
+    }
+
+    fn messages(&self) -> impl DoubleEndedIterator<Item = &StoredMessage> {
+        self.parts.iter().map(|(message, _)| &**message)
     }
 
     fn into_file(self, extras: &Arc<ItemExtras>) -> RenderFile {

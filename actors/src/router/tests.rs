@@ -7,6 +7,7 @@ use super::*;
 use crate::{
     domain::envelope::{RelayOutcome, Sequence},
     inbox_writer::{InboxWriter, InboxWriterParts, ReplyArrived},
+    ports::traces::Traces,
     testing::{MemoryInbox, MemoryStore, TokioClock, envelope},
 };
 
@@ -37,6 +38,7 @@ fn start(compaction: Compaction) -> Post {
         clock: Arc::new(TokioClock::start()),
         depth: inbox_writer.depth(),
         is_behind: is_behind.clone(),
+        traces: Traces::default(),
     });
     inbox_writer.connect(writer.start());
     let context = Context::new();

@@ -23,6 +23,7 @@ use crate::{
     feed::{TaskFeeds, TurnFeeds},
     ports::{
         InboxError, InboxStore, RenderFile, SendFuture, WrittenFile,
+        traces::Traces,
         turns::{AgentInboxes, TurnTokens},
     },
 };
@@ -60,6 +61,7 @@ impl SharedFakes {
             manager_template: "".into(),
             reply_template: "Answer {{sender}} about {{message_id}}.".into(),
             peers: Peers::default(),
+            traces: Traces::default(),
         }
     }
 }

@@ -4,20 +4,21 @@
 
 use std::sync::Arc;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
     STORE_PAUSE, TurnJob, TurnReport, keep_end,
     prepare::{self, Loaded},
 };
 use crate::{
+    agent_supervisor::spans::{self, TracedTask},
     domain::{
         inbox_item,
         request::{self, HeaderHints},
         task::{Answer, NewTask, TaskOrigin, TaskOutcome},
         turn::{AfterTurn, Failure, FailureCode, SessionRecord, TurnEnd, TurnState},
     },
-    ports::{InboxError, InboxFile, RenderFile, StoreError},
+    ports::{InboxError, InboxFile, RenderFile, StoreError, traces::Span},
 };
 
 /// Delivers the tasks of a batch.
@@ -31,7 +32,9 @@ pub(super) async fn deliver(job: &TurnJob, report: &mut TurnReport) -> Result<()
     }
     let shared = &job.parts.shared;
     let start = prepare::start(job, &loaded, &SessionRecord::default());
+    let began = start.started_at;
     shared.store.begin_turn(start).await?;
+    let span = begin_span(job, &loaded, began);
     let files = loaded.iter().map(|task| file(&task.record.task));
     let workspace = job.parts.profile.workspace.clone();
     let written = shared.inboxes.write(workspace, files.collect()).await;
@@ -44,8 +47,20 @@ pub(super) async fn deliver(job: &TurnJob, report: &mut TurnReport) -> Result<()
         })
         .collect();
     report.failure.clone_from(&failure);
-    keep_end(&job.parts, end(job, report, failure)).await;
+    let end = end(job, report, failure);
+    spans::record_end(&job.parts, span, &end);
+    keep_end(&job.parts, end).await;
     Ok(())
+}
+
+fn begin_span(job: &TurnJob, loaded: &[Loaded], began: DateTime<Utc>) -> Option<Span> {
+    if !job.parts.shared.traces.is_on() {
+        return None;
+    }
+    let traced = |task: &Loaded| TracedTask::new(&task.waiting, task.record.task.traceparent);
+    let tasks: Vec<_> = loaded.iter().map(traced).collect();
+    spans::record_waits(&job.parts, job.turn, &tasks, began);
+    spans::of_inbox_write(&job.parts, job.turn, &tasks, began)
 }
 
 fn file(task: &Arc<NewTask>) -> RenderFile {
