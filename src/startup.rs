@@ -136,7 +136,10 @@ async fn run(settings: Settings, mode: Mode, metrics: PrometheusHandle) -> Resul
     announce(&settings, &shared);
     let code =
         shutdown::run_until_stopped(server, metrics_server, bridge, post_room, &shared).await;
-    traces::close(export).await;
+    // A second signal waits for nobody.
+    if code != exit::INTERRUPTED {
+        traces::close(export).await;
+    }
     drop(told);
     Ok(code)
 }

@@ -95,15 +95,11 @@ impl OtlpExport {
     /// # Errors
     /// [`OtlpError`].
     pub fn start(endpoint: &str, pace: ExportPace) -> Result<Self, OtlpError> {
-        let exporter = exporter(endpoint)?;
-        let (spans, queue) = mpsc::channel(QUEUE);
-        let (close_by, closing) = watch::channel(None);
-        let (running_here, running) = watch::channel(());
+        let (export, worker, running_here) = Self::with_worker(endpoint, pace)?;
         let runtime = runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
         let work = move || {
-            let worker = Worker::new(queue, closing, exporter, pace);
             runtime.block_on(worker.run());
             // A connection that hangs is left where it is.
             runtime.shutdown_background();
@@ -112,11 +108,25 @@ impl OtlpExport {
         thread::Builder::new()
             .name("traces".to_owned())
             .spawn(work)?;
-        Ok(Self {
+        Ok(export)
+    }
+
+    /// The parts: one end for all the others, the other end's work, and what is dropped after it.
+    fn with_worker(
+        endpoint: &str,
+        pace: ExportPace,
+    ) -> Result<(Self, Worker, watch::Sender<()>), OtlpError> {
+        let exporter = exporter(endpoint)?;
+        let (spans, queue) = mpsc::channel(QUEUE);
+        let (close_by, closing) = watch::channel(None);
+        let (running_here, running) = watch::channel(());
+        let worker = Worker::new(queue, closing, exporter, pace);
+        let export = Self {
             spans,
             close_by,
             running,
-        })
+        };
+        Ok((export, worker, running_here))
     }
 
     /// Sends what waits, and ends. What has not left by then is dropped.

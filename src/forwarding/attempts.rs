@@ -13,7 +13,10 @@ use postroom_actors::{
         retry::{AttemptFailure, next_retry, parse_retry_after},
         trace_context::TraceContext,
     },
-    ports::{UpstreamBody, UpstreamError, UpstreamRequest, UpstreamResponse, traces::passed_on},
+    ports::{
+        UpstreamBody, UpstreamError, UpstreamRequest, UpstreamResponse,
+        traces::{passed_on, trace_id},
+    },
 };
 use tokio::time::Instant;
 
@@ -69,8 +72,8 @@ pub(super) async fn find_answer(
     };
     let plan = match inner.relay.ask(admit, DEADLINE).await {
         Ok(Ok(plan)) => plan,
-        Ok(Err(refused)) => return log_refusal(&refused),
-        Err(unreachable) => return log_refusal(&unreachable),
+        Ok(Err(refused)) => return log_refusal(&refused, asked.traceparent),
+        Err(unreachable) => return log_refusal(&unreachable, asked.traceparent),
     };
     report.admitted(plan.relay);
     let search = Search {
@@ -90,8 +93,9 @@ pub(super) async fn find_answer(
     None
 }
 
-fn log_refusal(error: &dyn std::fmt::Display) -> Option<Answer> {
-    tracing::warn!(path = PATH, status = "none", %error, "backend_forward_failed");
+fn log_refusal(error: &dyn std::fmt::Display, trace: Option<TraceContext>) -> Option<Answer> {
+    let trace_id = trace_id(trace);
+    tracing::warn!(path = PATH, status = "none", %error, trace_id, "backend_forward_failed");
     None
 }
 
@@ -156,7 +160,8 @@ impl Search {
             AttemptFailure::Status { status, .. } => Some(status),
             _ => None,
         };
-        tracing::warn!(path = PATH, status, %error, %backend, "backend_forward_failed");
+        let trace_id = trace_id(self.asked.traceparent);
+        tracing::warn!(path = PATH, status, %error, %backend, trace_id, "backend_forward_failed");
         self.report.call_failed(failed.failure);
         self.report.attempt_failed(failed.failure).await;
         failed.failure

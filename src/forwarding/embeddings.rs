@@ -24,7 +24,7 @@ use postroom_actors::{
     },
     ports::{
         Clock, Upstream, UpstreamBody, UpstreamRequest, UpstreamResponse,
-        traces::{Span, Traces, passed_on},
+        traces::{Span, Traces, passed_on, trace_id},
     },
 };
 use tokio::time::Instant;
@@ -108,7 +108,7 @@ impl Embedder {
                 }
                 Err(failed) => failed,
             };
-            self.note(&failed);
+            self.note(&failed, job.traceparent);
             let left = self.first_byte_left(begun);
             let wait = next_retry(failed.failure, retries_done, left, fastrand::f64());
             match wait {
@@ -148,13 +148,14 @@ impl Embedder {
         self.traces.end(call, self.clock.now());
     }
 
-    fn note(&self, failed: &Failed) {
+    fn note(&self, failed: &Failed, trace: Option<TraceContext>) {
         let Failed { failure, error, .. } = failed;
         let status = match failure {
             AttemptFailure::Status { status, .. } => Some(*status),
             _ => None,
         };
-        tracing::warn!(path = PATH, status, %error, "embeddings_failed");
+        let trace_id = trace_id(trace);
+        tracing::warn!(path = PATH, status, %error, trace_id, "embeddings_failed");
         metrics::counter!("postroom_embeddings_failures_total", "reason" => failure.reason())
             .increment(1);
         self.gate.failed(*failure);

@@ -72,3 +72,4 @@ mod shutdown;
 mod slow_clients;
 mod support;
 mod tls;
+mod traces;

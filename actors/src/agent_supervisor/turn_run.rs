@@ -30,13 +30,18 @@ use crate::{
         ids::{MessageId, SessionKey, TurnId},
         narration::Narration,
         task::WaitingTask,
+        trace_context::TraceContext,
         turn::{
             AfterTurn, CliSession, Failure, FailureCode, TurnEnd, TurnEvent, TurnExit, TurnResult,
         },
         turn_queue::Batch,
     },
     feed::{Feed, TaskEvent},
-    ports::{StoreError, traces::Span, turns::LaunchError},
+    ports::{
+        StoreError,
+        traces::{Span, trace_id},
+        turns::LaunchError,
+    },
 };
 
 /// A turn that is about to begin.
@@ -106,6 +111,7 @@ async fn run_prepared(mut job: TurnJob, prepared: Prepared, report: &mut TurnRep
     let _gauge =
         metrics::RunningGauge::begin(&job.parts.profile.id, waited(&prepared.tasks, began));
     let span = begin_span(&job, &prepared.tasks, began);
+    let trace = prepared.tasks.last().and_then(|task| task.traceparent);
     let feed = shared.turn_feeds.open(job.turn);
     let is_resumed = matches!(order.session, CliSession::Resume(_));
     let (mut followed, stopped) = match shared.launcher.launch(order).await {
@@ -122,7 +128,7 @@ async fn run_prepared(mut job: TurnJob, prepared: Prepared, report: &mut TurnRep
     let took = (end.ended_at - began).to_std().unwrap_or_default();
     metrics::turn_ended(&job.parts.profile.id, end.state, took, &followed.exit);
     spans::record_end(&job.parts, span, &end);
-    keep_end(&job.parts, end).await;
+    keep_end(&job.parts, end, trace).await;
     feed.publish(TurnEvent::Exited(Box::new(followed.exit)));
     feed.close();
 }
@@ -207,16 +213,17 @@ fn without_lost_session(result: TurnResult) -> TurnResult {
 }
 
 /// Nobody hears of an end that is not kept; a store in trouble is asked until it can.
-async fn keep_end(parts: &SupervisorParts, end: TurnEnd) {
+async fn keep_end(parts: &SupervisorParts, end: TurnEnd, trace: Option<TraceContext>) {
+    let trace_id = || trace_id(trace);
     loop {
         match parts.shared.store.end_turn(end.clone()).await {
             Ok(()) => return,
             Err(StoreError::Closed) => {
-                tracing::warn!(turn = %end.id, "the end of a turn is not kept: the store is closed");
+                tracing::warn!(turn = %end.id, trace_id = trace_id(), "the end of a turn is not kept: the store is closed");
                 return;
             }
             Err(error) => {
-                tracing::warn!(turn = %end.id, %error, "the end of a turn cannot be kept yet");
+                tracing::warn!(turn = %end.id, %error, trace_id = trace_id(), "the end of a turn cannot be kept yet");
                 tokio::time::sleep(STORE_PAUSE).await;
             }
         }

@@ -20,8 +20,9 @@ use crate::{
         ids::MessageId,
         loop_guard::{Admitted, Saying},
         post::{Beginning, DeadCode, DeadReason, NewDelivery, Queued, WaitingDelivery},
+        trace_context::TraceContext,
     },
-    ports::StoreError,
+    ports::{StoreError, traces::trace_id},
 };
 
 type Reply = oneshot::Sender<Result<Sent, SendError>>;
@@ -293,7 +294,7 @@ impl Courier {
             Beginning::Held => metrics::held(&recipients::label(&self.parts, to)),
             Beginning::Dead(reason) => {
                 metrics::refused(reason.code.as_str());
-                self.note_dead(delivery.id, to, reason);
+                self.note_dead(delivery.id, to, reason, delivery.traceparent);
             }
         }
         handover::tell_sender(&self.parts.agents, delivery.id, &delivery.envelope);
@@ -304,11 +305,13 @@ impl Courier {
         id: MessageId,
         to: &crate::domain::party::Party,
         reason: &DeadReason,
+        trace: Option<TraceContext>,
     ) {
         let recipient = recipients::label(&self.parts, to);
         metrics::died(&recipient, reason.code);
         let reason = reason.code.as_str();
-        tracing::warn!(message = %id, recipient, reason, "message given up; it is a dead letter");
+        let trace_id = trace_id(trace);
+        tracing::warn!(message = %id, recipient, reason, trace_id, "message given up; it is a dead letter");
     }
 
     fn answer(&mut self, reply: Reply, answer: Result<Sent, SendError>) {

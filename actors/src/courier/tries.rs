@@ -17,11 +17,12 @@ use crate::{
         post::{
             AfterAttempt, Attempt, AttemptEnd, DeadCode, DeadReason, NewDelivery, WaitingDelivery,
         },
+        trace_context::TraceContext,
     },
     ports::{
         StoreError,
         courier::{PostError, PostOrder},
-        traces::{Span, passed_on},
+        traces::{Span, passed_on, trace_id},
     },
 };
 
@@ -34,6 +35,8 @@ pub(super) struct Report {
     pub(super) ended: Option<DeliveryEnd>,
     /// How the try went, and how long it took; `None` where none was made.
     pub(super) tried: Option<(&'static str, std::time::Duration)>,
+    /// Its trace, where its message was at hand.
+    pub(super) trace: Option<TraceContext>,
 }
 
 /// Tries a delivery once.
@@ -51,6 +54,7 @@ pub(super) async fn attempt(
         return gone(delivery);
     };
     let is_poll = ahead_of.is_some() && delivery.to.agent().is_some();
+    let trace = message.traceparent;
     let started_at = parts.clock.now();
     let span = spans::of_try(&parts, &delivery, &message, started_at);
     let outcome = deliver(&parts, message, span.as_ref()).await;
@@ -103,6 +107,7 @@ pub(super) async fn attempt(
             outcome.word(),
             (ended_at - started_at).to_std().unwrap_or_default(),
         )),
+        trace,
     }
 }
 
@@ -131,6 +136,7 @@ const fn gone(delivery: WaitingDelivery) -> Report {
         },
         ended: None,
         tried: None,
+        trace: None,
     }
 }
 
@@ -211,7 +217,8 @@ async fn hand_over(parts: &CourierParts, message: Arc<NewDelivery>) -> TryOutcom
                 return TryOutcome::Failed(error);
             }
             HandedOver::Store(error) => {
-                tracing::warn!(message = %message.id, %error, "a handover waits for the store");
+                let trace_id = trace_id(message.traceparent);
+                tracing::warn!(message = %message.id, %error, trace_id, "a handover waits for the store");
                 tokio::time::sleep(STORE_PAUSE).await;
             }
         }

@@ -13,8 +13,9 @@ use crate::{
         envelope::{InboxForm, Sequence, StoredMessage},
         ids::ContextId,
         inbox_item::{self, ItemExtras},
+        trace_context::TraceContext,
     },
-    ports::{InboxError, InboxFile, RenderFile, StoreError, WrittenFile},
+    ports::{InboxError, InboxFile, RenderFile, StoreError, WrittenFile, traces::trace_id},
     router::ContextsMarked,
 };
 
@@ -93,7 +94,7 @@ async fn write(
         .flat_map(|lane| &lane.files)
         .filter_map(|file| Group::new(file, &messages))
         .collect();
-    let sizes: Vec<usize> = groups.iter().map(|group| group.parts.len()).collect();
+    let sizes: Vec<_> = groups.iter().map(Group::size_and_trace).collect();
     let spans = spans::begin(parts, groups.iter().map(Group::messages));
     let files = groups
         .into_iter()
@@ -164,6 +165,15 @@ impl Group {
         })
     }
 
+    /// How many messages, and the trace of the newest one.
+    fn size_and_trace(&self) -> (usize, Option<TraceContext>) {
+        let newest = self.messages().next_back();
+        (
+            self.parts.len(),
+            newest.and_then(|newest| newest.traceparent),
+        )
+    }
+
     fn messages(&self) -> impl DoubleEndedIterator<Item = &StoredMessage> {
         self.parts.iter().map(|(message, _)| &**message)
     }
@@ -204,11 +214,12 @@ fn context_to_mark(message: &StoredMessage) -> Option<ContextId> {
         .flatten()
 }
 
-fn report(written: &[WrittenFile], batch_sizes: &[usize]) {
-    for (file, batch_size) in written.iter().zip(batch_sizes) {
+fn report(written: &[WrittenFile], batches: &[(usize, Option<TraceContext>)]) {
+    for (file, (batch_size, trace)) in written.iter().zip(batches) {
         tracing::info!(
             file_size = file.size_bytes,
             inbox_path = %file.path.display(),
+            trace_id = trace_id(*trace),
             "chat_completion request inbox"
         );
         metrics::counter!("postroom_inbox_files_written_total").increment(1);

@@ -35,6 +35,8 @@ pub(super) async fn deliver(job: &TurnJob, report: &mut TurnReport) -> Result<()
     let began = start.started_at;
     shared.store.begin_turn(start).await?;
     let span = begin_span(job, &loaded, began);
+    let newest = loaded.last();
+    let trace = newest.and_then(|task| task.record.task.traceparent);
     let files = loaded.iter().map(|task| file(&task.record.task));
     let workspace = job.parts.profile.workspace.clone();
     let written = shared.inboxes.write(workspace, files.collect()).await;
@@ -49,7 +51,7 @@ pub(super) async fn deliver(job: &TurnJob, report: &mut TurnReport) -> Result<()
     report.failure.clone_from(&failure);
     let end = end(job, report, failure);
     spans::record_end(&job.parts, span, &end);
-    keep_end(&job.parts, end).await;
+    keep_end(&job.parts, end, trace).await;
     Ok(())
 }
 
