@@ -53,8 +53,8 @@ impl Arrival {
         id: MessageId,
         work: Option<TraceContext>,
     ) -> TraceContext {
-        let traced = traces.message(self.sender.or(work), id);
-        if let (Some(mut span), Some(at)) = (traced.span, self.at) {
+        let placed = traces.message(self.sender.or(work), id);
+        if let (Some(mut span), Some(at)) = (placed.span, self.at) {
             span.has_remote_parent = self.sender.is_some();
             let span = span
                 .begun(self.name, at)
@@ -64,7 +64,7 @@ impl Arrival {
             // A request is one message.
             drop(self.span.set(span));
         }
-        traced.kept
+        placed.kept
     }
 
     /// What is kept with a message for the mailbox, whose trace nobody is told of unless its sender

@@ -77,13 +77,15 @@ fn who_may_hold(table: &str) -> &'static str {
 
 /// Exit codes after sysexits(3).
 impl StartError {
-    /// 75 for a store in use, 65 for one of a newer version, 78 for a wrong inbox, template or certificate, 74 for disks, 1 for addresses.
+    /// 75 for a store in use, 65 for one of a newer version, 78 for a wrong inbox, template, certificate or collector, 74 for disks, 1 for addresses.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Store(OpenError::InUse { .. }) => 75,
             Self::Store(OpenError::NewerSchema { .. }) => 65,
-            Self::Store(OpenError::OtherInbox { .. }) | Self::Template { .. } | Self::Tls(_) => 78,
-            Self::Traces(OtlpError::Settings(_)) => 78,
+            Self::Store(OpenError::OtherInbox { .. })
+            | Self::Template { .. }
+            | Self::Tls(_)
+            | Self::Traces(OtlpError::Settings(_)) => 78,
             Self::Store(_) | Self::Inbox(_) | Self::Workspace(_) => 74,
             Self::Listen { .. }
             | Self::ListenBeside { .. }

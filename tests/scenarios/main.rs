@@ -73,3 +73,4 @@ mod slow_clients;
 mod support;
 mod tls;
 mod traces;
+mod traces_surfaces;

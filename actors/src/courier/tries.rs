@@ -55,17 +55,7 @@ pub(super) async fn attempt(
     };
     let is_poll = ahead_of.is_some() && delivery.to.agent().is_some();
     let trace = message.traceparent;
-    let started_at = parts.clock.now();
-    let span = spans::of_try(&parts, &delivery, &message, started_at);
-    let outcome = deliver(&parts, message, span.as_ref()).await;
-    let ended_at = parts.clock.now();
-    let is_worth_telling = !is_poll || outcome.error().is_none();
-    spans::record(
-        &parts,
-        span.filter(|_| is_worth_telling),
-        &outcome,
-        ended_at,
-    );
+    let (outcome, [started_at, ended_at]) = deliver(&parts, &delivery, message, is_poll).await;
     let schedule = recipients::schedule(&parts, &delivery.to);
     let facts = TryFacts {
         schedule: &schedule,
@@ -185,17 +175,26 @@ async fn pause(delivery: &WaitingDelivery, error: &StoreError) {
     tokio::time::sleep(STORE_PAUSE).await;
 }
 
+/// Delivers once, within a span of its own. Answers when that began and ended, too.
 async fn deliver(
     parts: &CourierParts,
+    delivery: &WaitingDelivery,
     message: Arc<NewDelivery>,
-    span: Option<&Span>,
-) -> TryOutcome {
-    match &message.envelope.recipient {
+    is_poll: bool,
+) -> (TryOutcome, [DateTime<Utc>; 2]) {
+    let started_at = parts.clock.now();
+    let span = spans::of_try(parts, delivery, &message, started_at);
+    let outcome = match &message.envelope.recipient {
         Party::Agent(_) => hand_over(parts, message).await,
         // It lies where its recipient reads it.
         Party::Key(_) | Party::Anyone => TryOutcome::Taken,
-        Party::Peer(_) | Party::Url(_) => post(parts, &message, span).await,
-    }
+        Party::Peer(_) | Party::Url(_) => post(parts, &message, span.as_ref()).await,
+    };
+    let ended_at = parts.clock.now();
+    let is_worth_telling = !is_poll || outcome.error().is_none();
+    let span = span.filter(|_| is_worth_telling);
+    spans::record(parts, span, &outcome, ended_at);
+    (outcome, [started_at, ended_at])
 }
 
 async fn hand_over(parts: &CourierParts, message: Arc<NewDelivery>) -> TryOutcome {

@@ -218,7 +218,11 @@ impl TraceContext {
         Self {
             trace,
             span: SpanId::of_message(message),
-            flags: RANDOM | u8::from(sampling.keeps(trace)) * SAMPLED,
+            flags: if sampling.keeps(trace) {
+                RANDOM | SAMPLED
+            } else {
+                RANDOM
+            },
         }
     }
 

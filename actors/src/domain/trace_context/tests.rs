@@ -76,12 +76,12 @@ fn what_is_invalid_is_as_good_as_none() {
         format!("00-{trace}-{}-01", span.to_uppercase()),
         format!("00-{}-{span}-01", "0".repeat(32)),
         format!("00-{trace}-{}-01", "0".repeat(16)),
-        format!("00-+{}-{span}-01", &trace[1..]),
-        format!("00-{}-{span}-01", &trace[1..]),
+        format!("00-+{}-{span}-01", "1".repeat(31)),
+        format!("00-{}-{span}-01", "1".repeat(31)),
         format!("00-{trace}0-{span}-01"),
         format!("00-{trace}-{span}-01,00-{trace}-{span}-01"),
         format!("00_{trace}_{span}_01"),
-        format!("00-é{}-{span}-01", &trace[2..]),
+        format!("00-é{}-{span}-01", "1".repeat(30)),
     ] {
         assert_eq!(TraceContext::parse(&bad), None, "{bad}");
     }

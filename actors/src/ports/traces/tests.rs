@@ -30,21 +30,21 @@ fn recording() -> (Arc<Kept>, Traces) {
 #[test]
 fn a_message_hangs_on_its_sender_and_what_is_done_with_it_on_the_message() {
     let (sink, traces) = recording();
-    let traced = traces.message(Some(sender("01")), id());
-    let span = traced.span.unwrap();
+    let placed = traces.message(Some(sender("01")), id());
+    let span = placed.span.unwrap();
     assert_eq!(span.parent, Some(sender("01").span()));
     assert!(span.has_remote_parent);
-    assert_eq!(traced.kept.trace(), sender("01").trace());
-    assert_eq!(traced.kept.span(), SpanId::of_message(id()));
+    assert_eq!(placed.kept.trace(), sender("01").trace());
+    assert_eq!(placed.kept.span(), SpanId::of_message(id()));
     let call = traces.span(
-        Some(traced.kept),
+        Some(placed.kept),
         || SpanId::of_call(id(), 0),
         SpanKind::Client,
     );
     let call = call.unwrap();
-    assert_eq!(call.parent, Some(traced.kept.span()));
+    assert_eq!(call.parent, Some(placed.kept.span()));
     assert_eq!(
-        passed_on(Some(&call), Some(traced.kept)),
+        passed_on(Some(&call), Some(placed.kept)),
         Some(call.context)
     );
     let (begin, end) = (DateTime::UNIX_EPOCH, DateTime::<Utc>::MAX_UTC);
@@ -55,12 +55,12 @@ fn a_message_hangs_on_its_sender_and_what_is_done_with_it_on_the_message() {
 #[test]
 fn a_message_without_a_sender_s_trace_begins_one() {
     let (_, traces) = recording();
-    let traced = traces.message(None, id());
-    let span = traced.span.unwrap();
+    let placed = traces.message(None, id());
+    let span = placed.span.unwrap();
     assert_eq!(span.parent, None);
     assert!(!span.has_remote_parent);
-    assert_eq!(traced.kept, span.context);
-    assert!(traced.kept.is_sampled());
+    assert_eq!(placed.kept, span.context);
+    assert!(placed.kept.is_sampled());
 }
 
 #[test]
@@ -68,9 +68,9 @@ fn what_is_not_recorded_is_no_parent_and_its_context_goes_on_as_it_came() {
     let turn = TurnId::new(Uuid::from_u128(8));
     let (_, on) = recording();
     for (traces, sender) in [(Traces::default(), sender("01")), (on, sender("00"))] {
-        let traced = traces.message(Some(sender), id());
-        assert_eq!(traced.span, None);
-        assert_eq!(traced.kept, sender);
+        let placed = traces.message(Some(sender), id());
+        assert_eq!(placed.span, None);
+        assert_eq!(placed.kept, sender);
         assert_eq!(traces.turn(Some(sender), turn), Some(sender));
         let never = || -> SpanId { panic!("no id is made") };
         assert_eq!(traces.span(Some(sender), never, SpanKind::Client), None);
