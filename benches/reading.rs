@@ -36,6 +36,7 @@ fn large_body() -> Vec<u8> {
 
 fn message(body: &[u8]) -> StoredMessage {
     StoredMessage {
+        traceparent: None,
         id: MessageId::new(Uuid::nil()),
         received_at: DateTime::UNIX_EPOCH,
         context_id: Some(ContextId::new("c:t")),

@@ -103,6 +103,7 @@ impl Rig {
         let millis = u128::try_from(received_at.timestamp_millis()).unwrap_or(0);
         let id = (millis << 80) | (0x7 << 76) | (0b10 << 62) | u128::from(number);
         Arc::new(StoredMessage {
+            traceparent: None,
             id: MessageId::new(Uuid::from_u128(id)),
             received_at,
             context_id: Some(ContextId::new(format!("telegram:{}", number % CONTEXTS))),

@@ -3,6 +3,7 @@
 pub mod agent_inboxes;
 pub mod cli_dialects;
 pub mod inbox_files;
+pub mod otlp;
 pub mod peer_http;
 pub mod program_probe;
 pub mod store_sqlite;

@@ -7,6 +7,7 @@
 
 mod attempts;
 mod body;
+mod calls;
 mod embeddings;
 mod event_text;
 mod metrics;
@@ -21,8 +22,11 @@ use bytes::Bytes;
 use postroom_actors::{
     backend_relay::{BackendConfig, BackendRelay},
     delivery::Mailbox,
-    domain::ids::{AgentId, ContextId, MessageId},
-    ports::{Clock, LocalFuture, Upstream},
+    domain::{
+        ids::{AgentId, ContextId, MessageId},
+        trace_context::TraceContext,
+    },
+    ports::{Clock, LocalFuture, Upstream, traces::Traces},
     router::Accepted,
 };
 use tokio::sync::oneshot;
@@ -61,6 +65,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     settings: ForwardingSettings,
     models: ModelCatalog,
+    traces: Traces,
 }
 
 /// One request to be relayed.
@@ -76,8 +81,8 @@ pub struct RelayJob<E> {
     /// Further requests of a tool loop belong to the same message: a reply that ends in tool calls
     /// is not its last.
     pub continues_in_tool_loop: bool,
-    /// Its `traceparent` header, passed on.
-    pub traceparent: Option<String>,
+    /// What calls of backends hang on; where none is recorded, it is passed on as it is.
+    pub traceparent: Option<TraceContext>,
     /// Makes the answer to a request with `stream: true` whose relay fails after its client was
     /// already promised a stream: event-stream text, `[DONE]` included. `None`: the client did
     /// not ask for a stream.
@@ -112,6 +117,7 @@ impl Forwarder {
         relay: Mailbox<BackendRelay>,
         clock: Arc<dyn Clock>,
         settings: ForwardingSettings,
+        traces: Traces,
     ) -> Self {
         let models = ModelCatalog::new(Rc::clone(&upstream), settings.models_cache);
         Self {
@@ -121,6 +127,7 @@ impl Forwarder {
                 clock,
                 settings,
                 models,
+                traces,
             }),
         }
     }

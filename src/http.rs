@@ -8,6 +8,7 @@ mod agent_chat;
 pub mod agent_reply;
 mod agent_tasks;
 pub mod agents;
+mod arrival;
 pub mod auth;
 pub mod body;
 pub mod chat_completions;

@@ -10,9 +10,11 @@ mod courier;
 mod error;
 pub mod examination;
 pub mod maintenance;
+mod observers;
 mod post_room;
 mod running;
 mod tls;
+mod traces;
 mod webhooks;
 
 use std::{
@@ -101,7 +103,9 @@ async fn run(settings: Settings, mode: Mode, metrics: PrometheusHandle) -> Resul
     })?;
     let endpoint = format!("{scheme}://{address}");
     let own_url = own_url(scheme, address);
-    let post_room = PostRoom::open(&settings, mode, Arc::clone(&clock), &own_url)?;
+    let export = traces::start(&settings.telemetry)?;
+    let traces = traces::traces(&settings.telemetry, export.as_ref());
+    let post_room = PostRoom::open(&settings, mode, Arc::clone(&clock), &own_url, traces)?;
     post_room.take_in_agents(&settings).await;
     if let Some(certificate) = &certificate {
         tls::warn_of_another_name(&settings, certificate, &own_url);
@@ -130,6 +134,10 @@ async fn run(settings: Settings, mode: Mode, metrics: PrometheusHandle) -> Resul
     });
     let code =
         shutdown::run_until_stopped(server, metrics_server, bridge, post_room, &shared).await;
+    // A second signal waits for nobody.
+    if code != exit::INTERRUPTED {
+        traces::close(export).await;
+    }
     drop(told);
     Ok(code)
 }

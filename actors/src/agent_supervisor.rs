@@ -20,6 +20,7 @@ mod intake;
 mod messages;
 pub mod metrics;
 mod recovery;
+mod spans;
 mod status;
 mod turn_run;
 mod turns;
@@ -60,6 +61,7 @@ use crate::{
     lifecycle::{ActorStatus, GetStatus},
     ports::{
         Clock, IdSource,
+        traces::Traces,
         turns::{AgentInboxes, TaskStore, TurnLauncher, TurnTokens},
     },
 };
@@ -113,6 +115,8 @@ pub struct SharedParts {
     pub peers: Peers,
     /// Told of what agents do.
     pub activity: Activity,
+    /// Where spans go.
+    pub traces: Traces,
 }
 
 /// Why nothing new is begun.

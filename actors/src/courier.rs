@@ -21,6 +21,7 @@ mod messages;
 pub mod metrics;
 mod recipients;
 mod recovery;
+mod spans;
 mod status;
 mod steps;
 mod telling;
@@ -59,6 +60,7 @@ use crate::{
     ports::{
         Clock,
         courier::{DeliveryStore, PeerTransport},
+        traces::Traces,
     },
 };
 
@@ -93,6 +95,8 @@ pub struct CourierParts {
     pub depth: Depth,
     /// Told of what becomes of messages.
     pub activity: Activity,
+    /// Where spans go.
+    pub traces: Traces,
 }
 
 /// The courier actor.

@@ -35,5 +35,6 @@ pub mod retry;
 pub mod routing;
 pub mod session;
 pub mod task;
+pub mod trace_context;
 pub mod turn;
 pub mod turn_queue;

@@ -12,6 +12,7 @@
 
 mod pace;
 mod recovery;
+mod spans;
 mod write;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -34,7 +35,7 @@ use crate::{
         metric::{Buckets, Metric},
     },
     lifecycle::{ActorStatus, Drain, GetStatus},
-    ports::{Clock, InboxStore, MessageStore},
+    ports::{Clock, InboxStore, MessageStore, traces::Traces},
     router::Router,
 };
 
@@ -111,6 +112,8 @@ pub struct InboxWriterParts {
     pub is_behind: watch::Sender<bool>,
     /// Told of the files that are written.
     pub activity: Activity,
+    /// Where spans go.
+    pub traces: Traces,
 }
 
 /// The inbox writer actor.

@@ -177,6 +177,7 @@ impl Router {
             body: (form != InboxForm::Repeat).then_some(envelope.body),
             context_id: envelope.context_id,
             reply_due,
+            traceparent: envelope.traceparent,
         }
     }
 }

@@ -83,6 +83,7 @@ pub fn envelope(number: u128, context: Option<&str>, prompt: &str) -> Envelope {
         "messages": [{"role": "user", "content": prompt}],
     });
     Envelope {
+        traceparent: None,
         id: MessageId::new(Uuid::from_u128(number)),
         received_at: start_time(),
         context_id: context.map(ContextId::new),

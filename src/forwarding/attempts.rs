@@ -11,12 +11,16 @@ use postroom_actors::{
         ids::{ContextId, MessageId},
         reply_text::{CollectedReply, MAX_JSON, ReplyCollector},
         retry::{AttemptFailure, next_retry, parse_retry_after},
+        trace_context::TraceContext,
     },
-    ports::{UpstreamBody, UpstreamError, UpstreamRequest, UpstreamResponse},
+    ports::{
+        UpstreamBody, UpstreamError, UpstreamRequest, UpstreamResponse,
+        traces::{passed_on, trace_id},
+    },
 };
 use tokio::time::Instant;
 
-use super::{Inner, report::Report, urls::join_url};
+use super::{Inner, calls, report::Report, urls::join_url};
 
 pub(super) const PATH: &str = "/v1/chat/completions";
 
@@ -29,7 +33,7 @@ pub(super) struct Asked {
     pub(super) body: Bytes,
     pub(super) model: Option<String>,
     pub(super) context_id: Option<ContextId>,
-    pub(super) traceparent: Option<String>,
+    pub(super) traceparent: Option<TraceContext>,
     pub(super) wants_stream: bool,
 }
 
@@ -68,8 +72,8 @@ pub(super) async fn find_answer(
     };
     let plan = match inner.relay.ask(admit, DEADLINE).await {
         Ok(Ok(plan)) => plan,
-        Ok(Err(refused)) => return log_refusal(&refused),
-        Err(unreachable) => return log_refusal(&unreachable),
+        Ok(Err(refused)) => return log_refusal(&refused, asked.traceparent),
+        Err(unreachable) => return log_refusal(&unreachable, asked.traceparent),
     };
     report.admitted(plan.relay);
     let search = Search {
@@ -89,8 +93,9 @@ pub(super) async fn find_answer(
     None
 }
 
-fn log_refusal(error: &dyn std::fmt::Display) -> Option<Answer> {
-    tracing::warn!(path = PATH, status = "none", %error, "backend_forward_failed");
+fn log_refusal(error: &dyn std::fmt::Display, trace: Option<TraceContext>) -> Option<Answer> {
+    let trace_id = trace_id(trace);
+    tracing::warn!(path = PATH, status = "none", %error, trace_id, "backend_forward_failed");
     None
 }
 
@@ -111,7 +116,8 @@ impl Search {
         let body = self.body_for(backend).await;
         let begun = Instant::now();
         for retries_done in 0.. {
-            let failure = match self.attempt(backend, body.clone(), begun).await {
+            let told = self.begin_call(backend);
+            let failure = match self.attempt(backend, body.clone(), begun, told).await {
                 Ok(answer) => return Ok(answer),
                 Err(failed) => self.note(backend, failed).await,
             };
@@ -132,6 +138,20 @@ impl Search {
         Err(AttemptFailure::Broken)
     }
 
+    /// Begins the span of a try. Answers what the backend is told as its place in the trace.
+    fn begin_call(&self, backend: &BackendConfig) -> Option<TraceContext> {
+        let kept = self.asked.traceparent;
+        let id = (self.asked.message, self.report.next_call());
+        let call = calls::begin(&self.inner.traces, kept, id, |span| {
+            let model = backend.model.as_deref().or(self.asked.model.as_deref());
+            let now = self.inner.clock.now();
+            calls::described(span, "chat", &backend.name, model, now)
+        });
+        let told = passed_on(call.as_ref(), kept);
+        self.report.calling(call);
+        told
+    }
+
     /// Logs and tells a failed try.
     async fn note(&self, backend: &BackendConfig, failed: Failed) -> AttemptFailure {
         let error = &failed.error;
@@ -140,7 +160,9 @@ impl Search {
             AttemptFailure::Status { status, .. } => Some(status),
             _ => None,
         };
-        tracing::warn!(path = PATH, status, %error, %backend, "backend_forward_failed");
+        let trace_id = trace_id(self.asked.traceparent);
+        tracing::warn!(path = PATH, status, %error, %backend, trace_id, "backend_forward_failed");
+        self.report.call_failed(failed.failure);
         self.report.attempt_failed(failed.failure).await;
         failed.failure
     }
@@ -173,8 +195,9 @@ impl Search {
         backend: &Arc<BackendConfig>,
         body: Bytes,
         begun: Instant,
+        told: Option<TraceContext>,
     ) -> Result<Answer, Failed> {
-        let request = self.request(backend, body, begun);
+        let request = self.request(backend, body, begun, told);
         let response = self.inner.upstream.send(request).await?;
         if (200..300).contains(&response.status) {
             self.open(backend, response).await
@@ -183,7 +206,13 @@ impl Search {
         }
     }
 
-    fn request(&self, backend: &BackendConfig, body: Bytes, begun: Instant) -> UpstreamRequest {
+    fn request(
+        &self,
+        backend: &BackendConfig,
+        body: Bytes,
+        begun: Instant,
+        told: Option<TraceContext>,
+    ) -> UpstreamRequest {
         let accept = if self.asked.wants_stream {
             "text/event-stream"
         } else {
@@ -197,9 +226,7 @@ impl Search {
                 concat!("postroom/", env!("CARGO_PKG_VERSION")).to_owned(),
             ),
         ];
-        if let Some(traceparent) = &self.asked.traceparent {
-            headers.push(("traceparent", traceparent.clone()));
-        }
+        headers.extend(told.map(|context| ("traceparent", context.to_string())));
         let mut timeouts = backend.timeouts;
         timeouts.first_byte = self.first_byte_left(backend, begun);
         timeouts.whole = self.whole_left(backend);

@@ -17,17 +17,22 @@ use postroom_actors::{
     domain::{
         agent_request::embeddings::Encoding,
         backend_request::{ModelRule, build_backend_body},
+        ids::MessageId,
         reply_text::MAX_JSON,
         retry::{AttemptFailure, next_retry, parse_retry_after},
+        trace_context::TraceContext,
     },
-    ports::{Clock, Upstream, UpstreamBody, UpstreamRequest, UpstreamResponse},
+    ports::{
+        Clock, Upstream, UpstreamBody, UpstreamRequest, UpstreamResponse,
+        traces::{Span, Traces, passed_on, trace_id},
+    },
     token_usage::{self, Operation},
 };
 use tokio::time::Instant;
 
 pub use self::error::EmbeddingsError;
 use self::{admission::Gate, error::Failed};
-use super::{metrics::EMBEDDINGS_FAILURES, urls::join_url};
+use super::{calls, metrics::EMBEDDINGS_FAILURES, urls::join_url};
 
 const PATH: &str = "/v1/embeddings";
 
@@ -40,19 +45,22 @@ pub struct Embedder {
     clock: Arc<dyn Clock>,
     backend: Arc<BackendConfig>,
     gate: Gate,
+    traces: Traces,
 }
 
 /// One request for embeddings.
 #[derive(Debug)]
 pub struct EmbeddingsJob<'a> {
+    /// The request's own id.
+    pub id: MessageId,
     /// The client's body.
     pub body: Bytes,
     /// What becomes of its `model`.
     pub model: ModelRule<'a>,
     /// How the client wants its vectors.
     pub encoding: Encoding,
-    /// Its `traceparent` header, passed on.
-    pub traceparent: Option<String>,
+    /// What calls of backends hang on; where none is recorded, it is passed on as it is.
+    pub traceparent: Option<TraceContext>,
 }
 
 impl Embedder {
@@ -61,6 +69,7 @@ impl Embedder {
         upstream: Rc<dyn Upstream>,
         clock: Arc<dyn Clock>,
         backend: Arc<BackendConfig>,
+        traces: Traces,
     ) -> Self {
         let gate = Gate::new(Arc::clone(&clock));
         Self {
@@ -68,6 +77,7 @@ impl Embedder {
             clock,
             backend,
             gate,
+            traces,
         }
     }
 
@@ -89,14 +99,17 @@ impl Embedder {
         let begun = Instant::now();
         let mut retries_done = 0;
         loop {
-            let failed = match self.attempt(body.clone(), &job, begun).await {
+            let call = self.begin_call(&job, retries_done);
+            let answered = self.attempt(body.clone(), &job, begun, call.as_ref()).await;
+            self.end_call(call, &answered);
+            let failed = match answered {
                 Ok(answer) => {
                     self.gate.answered();
                     return Ok(answer);
                 }
                 Err(failed) => failed,
             };
-            self.note(&failed);
+            self.note(&failed, job.traceparent);
             let left = self.first_byte_left(begun);
             let wait = next_retry(failed.failure, retries_done, left, fastrand::f64());
             match wait {
@@ -107,13 +120,43 @@ impl Embedder {
         }
     }
 
-    fn note(&self, failed: &Failed) {
+    fn begin_call(&self, job: &EmbeddingsJob<'_>, number: u32) -> Option<Span> {
+        calls::begin(
+            &self.traces,
+            job.traceparent,
+            (job.id, number.into()),
+            |span| {
+                let model = match job.model {
+                    ModelRule::Use(model) => Some(model),
+                    ModelRule::Keep | ModelRule::Remove => None,
+                };
+                calls::described(
+                    span,
+                    "embeddings",
+                    &self.backend.name,
+                    model,
+                    self.clock.now(),
+                )
+            },
+        )
+    }
+
+    fn end_call(&self, call: Option<Span>, answered: &Result<Bytes, Failed>) {
+        let Some(mut call) = call else { return };
+        if let Err(failed) = answered {
+            calls::note_failure(&mut call, failed.failure);
+        }
+        self.traces.end(call, self.clock.now());
+    }
+
+    fn note(&self, failed: &Failed, trace: Option<TraceContext>) {
         let Failed { failure, error, .. } = failed;
         let status = match failure {
             AttemptFailure::Status { status, .. } => Some(*status),
             _ => None,
         };
-        tracing::warn!(path = PATH, status, %error, "embeddings_failed");
+        let trace_id = trace_id(trace);
+        tracing::warn!(path = PATH, status, %error, trace_id, "embeddings_failed");
         metrics::counter!(EMBEDDINGS_FAILURES, "reason" => failure.reason()).increment(1);
         self.gate.failed(*failure);
     }
@@ -123,8 +166,9 @@ impl Embedder {
         body: Bytes,
         job: &EmbeddingsJob<'_>,
         begun: Instant,
+        call: Option<&Span>,
     ) -> Result<Bytes, Failed> {
-        let request = self.request(body, job, begun);
+        let request = self.request(body, passed_on(call, job.traceparent), begun);
         let response = self.upstream.send(request).await?;
         if !(200..300).contains(&response.status) {
             return Err(self.refused(response).await);
@@ -140,14 +184,19 @@ impl Embedder {
         Ok(embeddings.body)
     }
 
-    fn request(&self, body: Bytes, job: &EmbeddingsJob<'_>, begun: Instant) -> UpstreamRequest {
+    fn request(
+        &self,
+        body: Bytes,
+        traceparent: Option<TraceContext>,
+        begun: Instant,
+    ) -> UpstreamRequest {
         let agent = concat!("postroom/", env!("CARGO_PKG_VERSION"));
         let mut headers = vec![
             ("content-type", "application/json".to_owned()),
             ("accept", "application/json".to_owned()),
             ("user-agent", agent.to_owned()),
         ];
-        headers.extend(job.traceparent.clone().map(|value| ("traceparent", value)));
+        headers.extend(traceparent.map(|context| ("traceparent", context.to_string())));
         let mut timeouts = self.backend.timeouts;
         timeouts.first_byte = self.first_byte_left(begun);
         timeouts.whole = timeouts.whole.saturating_sub(begun.elapsed());

@@ -10,8 +10,9 @@ use postroom_actors::{
     domain::{
         envelope::RelayOutcome,
         reply_text::{CollectedReply, ReplyCollector, StreamPosition},
+        trace_context::TraceContext,
     },
-    ports::{LocalFuture, UpstreamBody, UpstreamError},
+    ports::{LocalFuture, UpstreamBody, UpstreamError, traces::trace_id},
     router::Accepted,
 };
 use tokio::{
@@ -82,6 +83,7 @@ impl<E: 'static> Pump<E> {
             std::sync::Arc::clone(&inner.clock),
             job.message,
             inner.settings.main.clone(),
+            inner.traces.clone(),
         );
         Self {
             inner,
@@ -188,7 +190,8 @@ impl<E: 'static> Pump<E> {
         if matches!(end, StreamEnd::Cancelled) {
             return self.report.end(RelayOutcome::Cancelled, reply.text).await;
         }
-        if let Some(closing) = closing(&end, &reply, is_done, position) {
+        let trace = self.asked.traceparent;
+        if let Some(closing) = closing(&end, &reply, is_done, position, trace) {
             self.client.send(closing).await;
         }
         let text = reply.text.clone();
@@ -255,6 +258,7 @@ fn closing(
     reply: &CollectedReply,
     is_done: bool,
     position: StreamPosition,
+    trace: Option<TraceContext>,
 ) -> Option<Bytes> {
     let was_broken = matches!(end, StreamEnd::Broken(_));
     if reply.is_complete || (reply.has_error && !was_broken) {
@@ -263,6 +267,13 @@ fn closing(
     }
     let error = end.describe();
     let status = None::<u16>;
-    tracing::warn!(path = PATH, status, error, "backend_forward_failed");
+    let trace_id = trace_id(trace);
+    tracing::warn!(
+        path = PATH,
+        status,
+        error,
+        trace_id,
+        "backend_forward_failed"
+    );
     Some(event_text::broken(position))
 }

@@ -14,10 +14,15 @@ use postroom_actors::{
         ids::MessageId,
         retry::AttemptFailure,
     },
-    ports::Clock,
+    ports::{
+        Clock,
+        traces::{Span, Traces},
+    },
     router::Accepted,
 };
 use tokio::time::Instant;
+
+use super::calls;
 
 /// How long the actor may take to hear of something.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -32,6 +37,10 @@ pub(super) struct Report {
     backend: RefCell<Option<Arc<BackendConfig>>>,
     accepted: Cell<Option<Accepted>>,
     has_ended: Cell<bool>,
+    traces: Traces,
+    calls: Cell<u64>,
+    /// The span of the try under way.
+    call: RefCell<Option<Span>>,
 }
 
 impl Report {
@@ -40,6 +49,7 @@ impl Report {
         clock: Arc<dyn Clock>,
         message: MessageId,
         main: Option<Arc<BackendConfig>>,
+        traces: Traces,
     ) -> Self {
         Self {
             actor,
@@ -50,6 +60,34 @@ impl Report {
             backend: RefCell::new(main),
             accepted: Cell::new(None),
             has_ended: Cell::new(false),
+            traces,
+            calls: Cell::new(0),
+            call: RefCell::new(None),
+        }
+    }
+
+    /// The number of the next try, over all backends.
+    pub(super) fn next_call(&self) -> u64 {
+        self.calls.replace(self.calls.get().saturating_add(1))
+    }
+
+    /// A try has begun, with its span where it is recorded.
+    pub(super) fn calling(&self, call: Option<Span>) {
+        self.call.replace(call);
+    }
+
+    /// The try under way has failed.
+    pub(super) fn call_failed(&self, failure: AttemptFailure) {
+        if let Some(mut call) = self.call.take() {
+            calls::note_failure(&mut call, failure);
+            self.traces.end(call, self.clock.now());
+        }
+    }
+
+    fn end_call(&self, outcome: RelayOutcome) {
+        if let Some(mut call) = self.call.take() {
+            calls::note_outcome(&mut call, outcome);
+            self.traces.end(call, self.clock.now());
         }
     }
 
@@ -116,6 +154,7 @@ impl Report {
     pub(super) async fn end(&self, outcome: RelayOutcome, text: Option<String>) {
         let ended = self.ended(outcome, text.map(Into::into));
         self.has_ended.set(true);
+        self.end_call(outcome);
         if self.actor.ask(ended, DEADLINE).await.is_err() {
             let message_id = self.message;
             tracing::error!(%message_id, "backend relay not told of an end");
@@ -151,6 +190,7 @@ impl Drop for Report {
         if self.has_ended.get() {
             return;
         }
+        self.end_call(RelayOutcome::Failed);
         let ended = self.ended(RelayOutcome::Failed, None);
         match self.actor.try_deliver_or_return(ended) {
             Ok(()) => {}

@@ -17,9 +17,11 @@ use postroom_actors::{
         agent_message::IdempotencyKey,
         ids::MessageId,
         task::{NewTask, TaskOutcome, TaskRecord},
+        trace_context::TraceContext,
         turn::{Failure, FailureCode},
     },
     feed::{Feed, TaskEvent},
+    ports::traces::trace_id,
 };
 use tokio::sync::{SemaphorePermit, oneshot};
 
@@ -53,7 +55,7 @@ pub(super) async fn queue(
     task: Arc<NewTask>,
 ) -> Result<TaskReader, ApiError> {
     let _permit = admit(shared)?;
-    let id = task.id;
+    let (id, trace) = (task.id, task.traceparent);
     // What lies in an inbox needs nobody who waits.
     let may_leave = task.is_background || agent.profile.delivery == Delivery::Inbox;
     let (reply, kept) = oneshot::channel();
@@ -62,7 +64,7 @@ pub(super) async fn queue(
         once: None,
         reply,
     })?;
-    let mut leaving = Leaving::new(agent, id, may_leave);
+    let mut leaving = Leaving::new(agent, id, trace, may_leave);
     let feed = match kept.await {
         Ok(Ok(feed)) => feed,
         refused => {
@@ -221,12 +223,12 @@ pub(super) fn with_id(mut response: HttpResponse, task: MessageId) -> HttpRespon
 }
 
 /// Cancels a task when its client goes away before its end.
-struct Leaving(Option<(Agent, MessageId)>);
+struct Leaving(Option<(Agent, MessageId, Option<TraceContext>)>);
 
 impl Leaving {
-    fn new(agent: &Agent, task: MessageId, may_leave: bool) -> Self {
+    fn new(agent: &Agent, task: MessageId, trace: Option<TraceContext>, may_leave: bool) -> Self {
         let cancels = agent.profile.on_disconnect == OnDisconnect::Cancel && !may_leave;
-        Self(cancels.then(|| (agent.clone(), task)))
+        Self(cancels.then(|| (agent.clone(), task, trace)))
     }
 
     fn is_over(&mut self) {
@@ -236,12 +238,13 @@ impl Leaving {
 
 impl Drop for Leaving {
     fn drop(&mut self) {
-        let (Some((agent, task)), Ok(runtime)) =
+        let (Some((agent, task, trace)), Ok(runtime)) =
             (self.0.take(), tokio::runtime::Handle::try_current())
         else {
             return;
         };
-        tracing::info!(%task, agent = %agent.profile.id, "client gone; its task is cancelled");
+        let trace_id = trace_id(trace);
+        tracing::info!(%task, agent = %agent.profile.id, trace_id, "client gone; its task is cancelled");
         runtime.spawn(async move {
             let (reply, _nobody_waits) = oneshot::channel();
             let cancelled = CancelTask { task, reply };

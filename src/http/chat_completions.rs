@@ -16,14 +16,18 @@ use postroom_actors::{
         envelope::Envelope,
         request::{self, RequestFacts},
         routing::Route,
+        trace_context::SpanId,
     },
+    ports::traces::{Span, SpanKind},
     router::{Accept, AcceptError, Accepted},
 };
 use tokio::{sync::oneshot, time::Instant};
 
 pub(super) use self::answer::{Acknowledgement, acknowledgement};
 use super::{
-    AppState, SharedState, agent_chat, auth, body,
+    AppState, SharedState, agent_chat,
+    arrival::Arrival,
+    auth, body,
     error::ApiError,
     incoming::{Incoming, asked_agent},
     metrics::{ACCEPT_DURATION, REQUESTS_REFUSED, note_request},
@@ -37,7 +41,6 @@ use crate::{
 struct Message {
     facts: RequestFacts,
     envelope: Envelope,
-    traceparent: Option<String>,
 }
 
 /// Takes a chat request in.
@@ -79,13 +82,15 @@ pub async fn create(
     let caller = auth::require(&request, Role::Client)?;
     let arrived = Instant::now();
     let shared = &state.shared;
+    let arrival = Arrival::of(shared, &request, "POST /v1/chat/completions");
     let body = body::read(&request, payload, shared.body_limits).await?;
-    let incoming = Incoming::read(&request, caller, body)?;
+    let incoming = Incoming::read(&request, caller, body, &arrival)?;
     if shared.stopping.has_begun() {
         return Err(ApiError::stopping());
     }
     let (route, outcome) = answer(&state, incoming).await;
     note_request(route, &outcome, arrived);
+    arrival.end(shared, &outcome);
     outcome
 }
 
@@ -117,21 +122,31 @@ async fn answer(
 
 impl Message {
     fn of(shared: &SharedState, incoming: Incoming<'_>) -> Self {
-        let traceparent = incoming.traceparent();
-        let Incoming { facts, body, .. } = incoming;
-        Self {
-            envelope: envelope(shared, &facts, body),
+        let Incoming {
             facts,
-            traceparent,
+            body,
+            arrival,
+            ..
+        } = incoming;
+        Self {
+            envelope: envelope(shared, &facts, body, arrival),
+            facts,
         }
     }
 }
 
 /// A request as a message for the mailbox.
-pub(super) fn envelope(shared: &SharedState, facts: &RequestFacts, body: Bytes) -> Envelope {
+pub(super) fn envelope(
+    shared: &SharedState,
+    facts: &RequestFacts,
+    body: Bytes,
+    arrival: &Arrival,
+) -> Envelope {
     let received_at = shared.clock.now();
+    let id = shared.ids.message_id(received_at);
     Envelope {
-        id: shared.ids.message_id(received_at),
+        id,
+        traceparent: arrival.mailbox_message(&shared.traces, id),
         received_at,
         context_id: facts.context_id.clone(),
         prompt: facts.prompt.clone(),
@@ -141,9 +156,7 @@ pub(super) fn envelope(shared: &SharedState, facts: &RequestFacts, body: Bytes) 
 
 /// Without a backend: accepted, and answered at once.
 async fn keep(shared: &SharedState, message: Message) -> Result<HttpResponse, ApiError> {
-    let Message {
-        facts, envelope, ..
-    } = message;
+    let Message { facts, envelope } = message;
     let mailbox = Acknowledgement::of(shared, &facts, &envelope);
     accept(shared, &facts, envelope, None).await?;
     Ok(mailbox.answer())
@@ -155,13 +168,10 @@ async fn relay(
     forwarder: &crate::forwarding::Forwarder,
     message: Message,
 ) -> Result<HttpResponse, ApiError> {
-    let Message {
-        facts,
-        envelope,
-        traceparent,
-    } = message;
+    let Message { facts, envelope } = message;
     let mailbox = Acknowledgement::of(shared, &facts, &envelope);
     let (message, body) = (envelope.id, envelope.body.clone());
+    let traceparent = envelope.traceparent;
     let reply_due = reply_due(shared, envelope.received_at);
     let accepted = accept(shared, &facts, envelope, Some(reply_due));
     let job = RelayJob {
@@ -193,14 +203,28 @@ pub(super) fn accept(
     envelope: Envelope,
     reply_due: Option<DateTime<Utc>>,
 ) -> impl Future<Output = Result<Accepted, ApiError>> + use<> {
+    let traced = accept_span(shared, &envelope)
+        .map(|span| (span, shared.traces.clone(), Arc::clone(&shared.clock)));
     let handed_over = hand_over(shared, facts, envelope, reply_due);
     let began = Instant::now();
     async move {
         // A router that ends without an answer may or may not have kept it: not accepted.
         let accepted = handed_over?.await.map_err(|_gone| AcceptError::Busy)??;
+        if let Some((span, traces, clock)) = traced {
+            traces.end(span, clock.now());
+        }
         ::metrics::histogram!(ACCEPT_DURATION).record(began.elapsed().as_secs_f64());
         Ok(accepted)
     }
+}
+
+/// The time from the door to the disk.
+fn accept_span(shared: &SharedState, envelope: &Envelope) -> Option<Span> {
+    let id = || SpanId::of_accept(envelope.id);
+    let span = shared
+        .traces
+        .span(envelope.traceparent, id, SpanKind::Internal)?;
+    Some(span.begun("mailbox accept", envelope.received_at))
 }
 
 fn hand_over(

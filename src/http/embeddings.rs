@@ -17,9 +17,11 @@ use postroom_actors::{
 use tokio::time::Instant;
 
 use super::{
-    AppState, SharedState, auth, body,
+    AppState, SharedState,
+    arrival::Arrival,
+    auth, body,
     error::ApiError,
-    incoming::{named_agent, routed_agent, text},
+    incoming::{named_agent, routed_agent},
     metrics::note_request,
 };
 use crate::{forwarding::EmbeddingsJob, settings::Role};
@@ -56,19 +58,28 @@ pub async fn create(
 ) -> Result<HttpResponse, ApiError> {
     auth::require(&request, Role::Client)?;
     let arrived = Instant::now();
+    let arrival = Arrival::of(&state.shared, &request, "POST /v1/embeddings");
     let body = body::read(&request, payload, state.shared.embeddings_limits).await?;
     if state.shared.stopping.has_begun() {
         return Err(ApiError::stopping());
     }
-    let outcome = answer(&state, &request, body).await;
+    let outcome = answer(&state, &request, body, &arrival).await;
     note_request("embeddings", &outcome, arrived);
-    let answer = outcome?;
-    Ok(HttpResponse::Ok()
-        .content_type("application/json")
-        .body(answer))
+    let answer = outcome.map(|answer| {
+        HttpResponse::Ok()
+            .content_type("application/json")
+            .body(answer)
+    });
+    arrival.end(&state.shared, &answer);
+    answer
 }
 
-async fn answer(state: &AppState, request: &HttpRequest, body: Bytes) -> Result<Bytes, ApiError> {
+async fn answer(
+    state: &AppState,
+    request: &HttpRequest,
+    body: Bytes,
+    arrival: &Arrival,
+) -> Result<Bytes, ApiError> {
     let checked = read_embeddings(&body)?;
     let headers = request.headers();
     let table = state.shared.agents.routing();
@@ -83,11 +94,13 @@ async fn answer(state: &AppState, request: &HttpRequest, body: Bytes) -> Result<
     let embedder = embedder.ok_or_else(ApiError::no_embeddings_backend)?;
     let agents: Vec<AgentId> = table.agents.iter().cloned().collect();
     let model = model_rule(agent.as_ref(), embedder.model(), &checked, &agents)?;
+    let id = state.shared.ids.message_id(state.shared.clock.now());
     let job = EmbeddingsJob {
+        id,
         body,
         model,
         encoding: checked.encoding,
-        traceparent: text(headers, "traceparent").map(str::to_owned),
+        traceparent: arrival.mailbox_message(&state.shared.traces, id),
     };
     Ok(embedder.embed(job).await?)
 }

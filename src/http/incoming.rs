@@ -16,7 +16,7 @@ use postroom_actors::{
     },
 };
 
-use super::{SharedState, auth::Caller, error::ApiError};
+use super::{SharedState, arrival::Arrival, auth::Caller, error::ApiError};
 
 /// A request that has been read and goes to the mailbox or to an agent.
 pub(super) struct Incoming<'a> {
@@ -24,6 +24,7 @@ pub(super) struct Incoming<'a> {
     pub(super) caller: Caller,
     pub(super) facts: RequestFacts,
     pub(super) body: Bytes,
+    pub(super) arrival: &'a Arrival,
 }
 
 impl<'a> Incoming<'a> {
@@ -35,6 +36,7 @@ impl<'a> Incoming<'a> {
         request: &'a HttpRequest,
         caller: Caller,
         body: Bytes,
+        arrival: &'a Arrival,
     ) -> Result<Self, ApiError> {
         let headers = request.headers();
         let hints = HeaderHints {
@@ -49,6 +51,7 @@ impl<'a> Incoming<'a> {
             caller,
             facts,
             body,
+            arrival,
         })
     }
 
@@ -95,15 +98,10 @@ impl<'a> Incoming<'a> {
             is_background: checked.background,
             is_streamed: checked.stream,
             is_kept: checked.store,
-            traceparent: self.traceparent(),
+            traceparent: Some(self.arrival.message(&shared.traces, id)),
             envelope: None,
             is_handed_over: false,
         }
-    }
-
-    /// W3C trace context of the request.
-    pub(super) fn traceparent(&self) -> Option<String> {
-        text(self.headers, "traceparent").map(str::to_owned)
     }
 }
 

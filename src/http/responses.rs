@@ -20,6 +20,7 @@ use tokio::time::Instant;
 use self::stream::Wanted;
 use super::{
     AppState, SharedState, agent_tasks,
+    arrival::Arrival,
     auth::{self, Caller},
     body,
     error::ApiError,
@@ -59,13 +60,15 @@ pub async fn create(
     let caller = auth::require(&request, Role::Client)?;
     let arrived = Instant::now();
     let shared = &state.shared;
+    let arrival = Arrival::of(shared, &request, "POST /v1/responses");
     let body = body::read(&request, payload, shared.body_limits).await?;
-    let incoming = Incoming::read(&request, caller, body)?;
+    let incoming = Incoming::read(&request, caller, body, &arrival)?;
     if shared.stopping.has_begun() {
         return Err(ApiError::stopping());
     }
     let outcome = create::answer(shared, &incoming).await;
     note_request("responses", &outcome, arrived);
+    arrival.end(shared, &outcome);
     outcome
 }
 

@@ -24,6 +24,7 @@ use postroom_actors::{
         Clock, IdSource, MessageStore,
         courier::{DeliveryStore, MessageBook},
         tally::TallyBook,
+        traces::Traces,
         turns::{AgentReplyStore, TaskStore, TranscriptTail},
     },
     router::Router,
@@ -86,6 +87,8 @@ pub struct SharedState {
     pub clock: Arc<dyn Clock>,
     /// Makes message ids.
     pub ids: Arc<dyn IdSource>,
+    /// Where spans go.
+    pub traces: Traces,
     /// How the mailbox answers.
     pub answers: Answers,
     /// When the service began, for the local model's `created`.

@@ -3,7 +3,6 @@
 use std::{sync::Arc, time::Duration};
 
 use postroom_actors::{
-    activity::Activity,
     agent_directory::{AgentDirectory, Agents, DirectoryParts, MakeProfile, TakeInAgents, Whom},
     agent_supervisor::SharedParts,
     delivery::Mailbox,
@@ -17,7 +16,7 @@ use postroom_actors::{
 };
 use tokio::sync::{Semaphore, oneshot};
 
-use super::{Mode, StartError, courier};
+use super::{Mode, StartError, courier, observers::Observers};
 use crate::{
     adapters::{
         agent_inboxes::InboxesOfAgents,
@@ -47,16 +46,25 @@ pub(super) struct RunningAgents {
     clock: Arc<dyn Clock>,
 }
 
+/// What turns are told of us.
+#[derive(Clone, Copy)]
+pub(super) struct Told<'a> {
+    /// Our address, where no other one is configured.
+    pub(super) url: &'a str,
+    /// Who is told of what they do.
+    pub(super) observers: &'a Observers,
+}
+
 impl RunningAgents {
     /// Starts the directory on this thread's arbiter; it knows nobody before
-    /// [`Self::take_in`]. `url` is what turns are told as our address.
+    /// [`Self::take_in`].
     pub(super) fn start(
         settings: &Settings,
         mode: Mode,
-        (store, activity): (&Arc<SqliteStore>, &Activity),
+        store: &Arc<SqliteStore>,
         clock: &Arc<dyn Clock>,
         peers: Peers,
-        url: &str,
+        told: Told<'_>,
     ) -> Result<Self, StartError> {
         let running = Self {
             agents: Agents::new(default_route(settings, mode)),
@@ -72,7 +80,7 @@ impl RunningAgents {
             configured: configured(settings, mode),
             make_profile: make_profile(settings, &running.home),
             home: running.home.clone(),
-            shared: Arc::new(running.shared_parts(settings, (store, activity), peers, url)?),
+            shared: Arc::new(running.shared_parts(settings, store, peers, told)?),
             depth: running.directory.depth(),
         };
         actix_rt::spawn(lifecycle::keep_running(
@@ -86,9 +94,9 @@ impl RunningAgents {
     fn shared_parts(
         &self,
         settings: &Settings,
-        (store, activity): (&Arc<SqliteStore>, &Activity),
+        store: &Arc<SqliteStore>,
         peers: Peers,
-        url: &str,
+        told: Told<'_>,
     ) -> Result<SharedParts, StartError> {
         let reply_template = courier::reply_template(settings)?;
         let options = TurnProcessOptions {
@@ -102,15 +110,21 @@ impl RunningAgents {
             tokens: self.tokens.clone(),
             clock: Arc::clone(&self.clock),
             ids: Arc::new(UuidSource::default()),
+            traces: told.observers.traces.clone(),
             gate: Arc::new(Semaphore::new(settings.agents.max_turns)),
             task_feeds: self.task_feeds.clone(),
             turn_feeds: self.turn_feeds.clone(),
-            url: settings.server.public_url.as_deref().unwrap_or(url).into(),
+            url: settings
+                .server
+                .public_url
+                .as_deref()
+                .unwrap_or(told.url)
+                .into(),
             manager: settings.agents.default.clone(),
             manager_template: DEFAULT_MANAGER_TEMPLATE.into(),
             reply_template,
             peers,
-            activity: activity.clone(),
+            activity: told.observers.activity.clone(),
         })
     }
 

@@ -72,13 +72,15 @@ impl Backends {
             shared.backend_relay.clone(),
             Arc::clone(&shared.clock),
             self.forwarding.clone(),
+            shared.traces.clone(),
         )))
     }
 
     fn embedder(&self, shared: &SharedState, upstream: Rc<dyn Upstream>) -> Option<Rc<Embedder>> {
         let backend = Arc::clone(self.embeddings.as_ref()?);
         let clock = Arc::clone(&shared.clock);
-        Some(Rc::new(Embedder::new(upstream, clock, backend)))
+        let traces = shared.traces.clone();
+        Some(Rc::new(Embedder::new(upstream, clock, backend, traces)))
     }
 }
 

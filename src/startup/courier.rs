@@ -3,7 +3,6 @@
 use std::{collections::BTreeMap, fs, io, path::PathBuf, rc::Rc, sync::Arc};
 
 use postroom_actors::{
-    activity::Activity,
     agent_directory::Agents,
     courier::{Courier, CourierParts, GuardSettings},
     delivery::Mailbox,
@@ -12,7 +11,7 @@ use postroom_actors::{
     ports::Clock,
 };
 
-use super::StartError;
+use super::{StartError, observers::Observers};
 use crate::{
     adapters::{
         peer_http::{self, PeerAddress, PeerHttp, UrlRules, Webhook},
@@ -34,7 +33,8 @@ pub(super) fn start(
     store: &Arc<SqliteStore>,
     agents: Agents,
     peers: Peers,
-    (clock, activity): (&Arc<dyn Clock>, &Activity),
+    clock: &Arc<dyn Clock>,
+    observers: &Observers,
 ) {
     let parts = CourierParts {
         store: store.clone(),
@@ -51,7 +51,8 @@ pub(super) fn start(
         schedule: Arc::clone(&settings.courier.schedule),
         most_waiting: settings.courier.most_waiting,
         depth: mailbox.depth(),
-        activity: activity.clone(),
+        activity: observers.activity.clone(),
+        traces: observers.traces.clone(),
     };
     actix_rt::spawn(lifecycle::keep_running(
         mailbox.clone(),

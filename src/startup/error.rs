@@ -5,7 +5,9 @@ use std::{io, path::PathBuf};
 use postroom_actors::ports::{InboxError, turns::WorkspaceError};
 use thiserror::Error;
 
-use crate::adapters::{store_sqlite::OpenError, tls_certificate::CertificateError};
+use crate::adapters::{
+    otlp::OtlpError, store_sqlite::OpenError, tls_certificate::CertificateError,
+};
 
 /// The service could not start.
 #[derive(Debug, Error)]
@@ -51,6 +53,9 @@ pub enum StartError {
     /// The certificate of the listener cannot be used.
     #[error("{0} (`server.tls_cert`, `server.tls_key`)")]
     Tls(#[from] CertificateError),
+    /// Traces cannot be sent.
+    #[error(transparent)]
+    Traces(#[from] OtlpError),
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {source}; choose another `server.host` or `server.port`")]
     Listen {
@@ -72,14 +77,21 @@ fn who_may_hold(table: &str) -> &'static str {
 
 /// Exit codes after sysexits(3).
 impl StartError {
-    /// 75 for a store in use, 65 for one of a newer version, 78 for a wrong inbox, template or certificate, 74 for disks, 1 for addresses.
+    /// 75 for a store in use, 65 for one of a newer version, 78 for a wrong inbox, template, certificate or collector, 74 for disks, 1 for addresses.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Store(OpenError::InUse { .. }) => 75,
             Self::Store(OpenError::NewerSchema { .. }) => 65,
-            Self::Store(OpenError::OtherInbox { .. }) | Self::Template { .. } | Self::Tls(_) => 78,
+            Self::Store(OpenError::OtherInbox { .. })
+            | Self::Template { .. }
+            | Self::Tls(_)
+            | Self::Traces(OtlpError::Settings(_)) => 78,
             Self::Store(_) | Self::Inbox(_) | Self::Workspace(_) => 74,
-            Self::Listen { .. } | Self::ListenBeside { .. } | Self::Random(_) | Self::Tokens => 1,
+            Self::Listen { .. }
+            | Self::ListenBeside { .. }
+            | Self::Random(_)
+            | Self::Tokens
+            | Self::Traces(OtlpError::Thread(_)) => 1,
         }
     }
 }

@@ -4,7 +4,6 @@ use std::{path::Path, sync::Arc};
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use postroom_actors::{
-    activity::Activity,
     agent_directory::{Agents, Whom},
     backend_relay::{BackendRelay, BackendRelayParts},
     courier::Courier,
@@ -14,12 +13,17 @@ use postroom_actors::{
     },
     inbox_writer::{InboxWriter, InboxWriterParts},
     lifecycle,
-    ports::{Clock, IdSource, InboxStore},
+    ports::{Clock, InboxStore, traces::Traces},
     router::{Router, RouterParts},
 };
 use tokio::sync::{Semaphore, watch};
 
-use super::{Mode, StartError, agents::RunningAgents, backends, courier};
+use super::{
+    Mode, StartError,
+    agents::{RunningAgents, Told},
+    backends, courier,
+    observers::Observers,
+};
 use crate::{
     adapters::{
         inbox_files::InboxFiles,
@@ -55,8 +59,7 @@ pub struct PostRoom {
     /// Agents and their turns.
     pub(super) agents: Arc<RunningAgents>,
     inbox_is_behind: watch::Sender<bool>,
-    /// What happens, for operators who watch.
-    pub(super) activity: Activity,
+    observers: Observers,
     clock: Arc<dyn Clock>,
 }
 
@@ -67,20 +70,23 @@ impl PostRoom {
         mode: Mode,
         clock: Arc<dyn Clock>,
         url: &str,
+        traces: Traces,
     ) -> Result<Self, StartError> {
         let store = open_store(&settings.store.path, &settings.mailbox.inbox, &clock)?;
         let store = Arc::new(store);
         let inbox = Arc::new(InboxFiles::open(&settings.mailbox.inbox)?);
         let peers = settings.peer_profiles();
-        let run = UuidSource::default().message_id(clock.now());
-        let activity = Activity::new(run.as_uuid().simple().to_string(), Arc::clone(&clock));
+        let observers = Observers::new(traces, &clock);
         let agents = RunningAgents::start(
             settings,
             mode,
-            (&store, &activity),
+            &store,
             &clock,
             peers.clone(),
-            url,
+            Told {
+                url,
+                observers: &observers,
+            },
         )?;
         let post_room = Self {
             store,
@@ -91,7 +97,7 @@ impl PostRoom {
             inbox_writer: Mailbox::new("inbox_writer"),
             backend_relay: Mailbox::new("backend_relay"),
             inbox_is_behind: watch::Sender::new(false),
-            activity,
+            observers,
             clock,
         };
         post_room.start_router(settings, inbox.clone());
@@ -110,7 +116,8 @@ impl PostRoom {
             &self.store,
             agents,
             peers,
-            (&self.clock, &self.activity),
+            &self.clock,
+            &self.observers,
         );
     }
 
@@ -128,7 +135,7 @@ impl PostRoom {
             depth: self.router.depth(),
             inbox_is_behind: self.inbox_is_behind.subscribe(),
             in_flight: settings.limits.in_flight,
-            activity: self.activity.clone(),
+            activity: self.observers.activity.clone(),
         };
         self.keep_running(&self.router, move || Router::new(parts.clone()));
     }
@@ -143,7 +150,8 @@ impl PostRoom {
             clock: Arc::clone(&self.clock),
             depth: self.inbox_writer.depth(),
             is_behind: self.inbox_is_behind.clone(),
-            activity: self.activity.clone(),
+            activity: self.observers.activity.clone(),
+            traces: self.observers.traces.clone(),
         };
         self.keep_running(&self.inbox_writer, move || InboxWriter::new(parts.clone()));
     }
@@ -156,7 +164,7 @@ impl PostRoom {
             backends: backends::configs(settings),
             circuits: CircuitSettings::default(),
             depth: self.backend_relay.depth(),
-            activity: self.activity.clone(),
+            activity: self.observers.activity.clone(),
         };
         self.keep_running(&self.backend_relay, move || {
             BackendRelay::new(parts.clone())
@@ -226,6 +234,7 @@ impl PostRoom {
             store: self.store.clone(),
             clock: Arc::clone(&self.clock),
             ids: Arc::new(UuidSource::default()),
+            traces: self.observers.traces.clone(),
             answers: answers(&settings.mailbox),
             started_at: self.clock.now(),
             tally: self.store.clone(),
@@ -235,7 +244,7 @@ impl PostRoom {
             endpoint,
             pid: std::process::id(),
             stopping: Stopping::default(),
-            activity: self.activity.clone(),
+            activity: self.observers.activity.clone(),
         }
     }
 }

@@ -132,7 +132,7 @@ impl Teller {
             received_at,
             body,
             said: digest,
-            traceparent: None,
+            traceparent: response.traceparent,
             once: Some(IdempotencyKey {
                 sender: holder,
                 key: own.into(),

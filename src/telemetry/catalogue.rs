@@ -9,7 +9,7 @@ use postroom_actors::{
 
 use super::{kept, process};
 use crate::{
-    adapters::{inbox_files, store_sqlite},
+    adapters::{inbox_files, otlp, store_sqlite},
     forwarding,
     http::{self, metrics::scrape},
     startup::maintenance,
@@ -33,16 +33,6 @@ const SINGLE: &[Metric] = &[
         "Pages of the dashboard that are open and follow what happens",
     ),
     Metric::counter(
-        "postroom_spans_exported_total",
-        &[],
-        "Spans of traces that the collector has taken",
-    ),
-    Metric::counter(
-        "postroom_spans_dropped_total",
-        &[],
-        "Spans of traces that were dropped: the collector did not take them, or too many waited",
-    ),
-    Metric::counter(
         "postroom_watchdog_beats_total",
         &[],
         "Signs of life given to the service manager; none is given while the store cannot commit",
@@ -59,6 +49,7 @@ pub fn catalogue() -> impl Iterator<Item = &'static Metric> {
         forwarding::METRICS,
         store_sqlite::METRICS,
         inbox_files::METRICS,
+        otlp::METRICS,
         maintenance::METRICS,
         kept::METRICS,
         process::METRICS,

@@ -16,6 +16,7 @@ use postroom_actors::{
     domain::{
         ids::{AgentId, MessageId},
         party::{Party, PeerName},
+        trace_context::TraceContext,
     },
     ports::courier::{PeerTransport, PostAnswer, PostError, PostOrder},
 };
@@ -24,6 +25,7 @@ use tokio::time::Instant;
 use super::server::{FOREVER, HostileServer, Step, send};
 
 const BODY: &str = r#"{"type":"STATUS","payload":{"done":true}}"#;
+const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 const CURRENT: &str = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 const PREVIOUS: &str = "whsec_BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB";
 
@@ -62,7 +64,7 @@ fn order(to: Party) -> PostOrder {
         id: MessageId::new(uuid::Uuid::from_u128(7)),
         at: at(),
         body: Bytes::from_static(BODY.as_bytes()),
-        traceparent: Some("00-1-2-01".to_owned()),
+        traceparent: TraceContext::parse(TRACEPARENT),
     }
 }
 
@@ -308,7 +310,7 @@ async fn a_peer_is_told_the_message_its_id_its_secret_and_nothing_else() {
             "content-type: application/json",
             host.as_str(),
             "idempotency-key: 00000000-0000-0000-0000-000000000007",
-            "traceparent: 00-1-2-01",
+            &format!("traceparent: {TRACEPARENT}"),
             concat!("user-agent: postroom/", env!("CARGO_PKG_VERSION")),
             "webhook-id: 00000000-0000-0000-0000-000000000007",
             "x-shared-secret: canary-secret",

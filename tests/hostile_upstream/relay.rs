@@ -17,7 +17,7 @@ use postroom_actors::{
     },
     ports::{
         Clock, Credential, LocalFuture, MessageStore, Upstream, UpstreamError, UpstreamRequest,
-        UpstreamResponse,
+        UpstreamResponse, traces::Traces,
     },
     router::Accepted,
     testing::{MemoryStore, envelope, no_activity},
@@ -82,13 +82,14 @@ fn rig_over(upstream: Rc<dyn Upstream>, backends: Vec<BackendConfig>) -> Rig {
     let clock = Arc::new(StoppedClock);
     Rig {
         store,
-        forwarder: Forwarder::new(upstream, relay, clock, settings),
+        forwarder: Forwarder::new(upstream, relay, clock, settings, Traces::default()),
     }
 }
 
 fn message() -> Arc<StoredMessage> {
     let envelope = envelope(1, None, "hello");
     Arc::new(StoredMessage {
+        traceparent: None,
         id: envelope.id,
         received_at: envelope.received_at,
         context_id: None,

@@ -75,3 +75,5 @@ mod slow_clients;
 mod support;
 mod tail;
 mod tls;
+mod traces;
+mod traces_surfaces;

@@ -3,11 +3,11 @@
 //! Turns that were not ended are: their processes first, then their rows, with what becomes of
 //! their tasks. Only then do turns begin again.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use actix::{AsyncContext, Context, WrapFuture, fut::ActorFutureExt};
 
-use super::{AgentSupervisor, SupervisorParts};
+use super::{AgentSupervisor, SupervisorParts, spans};
 use crate::{
     domain::{
         after_turn::{TaskFacts, after_interruption},
@@ -56,6 +56,11 @@ async fn try_to_recover(parts: &SupervisorParts) -> Result<Found, StoreError> {
     let agent = &parts.profile.id;
     let unfinished = store.unfinished_turns(Some(agent.clone())).await?;
     let turns: Vec<TurnId> = unfinished.iter().map(|turn| turn.id).collect();
+    let mut spans = HashMap::new();
+    for turn in unfinished {
+        let span = spans::of_interrupted(parts, turn.id, turn.tasks, turn.started_at);
+        spans.insert(turn.id, span.await?);
+    }
     if !turns.is_empty() {
         let ended = parts.shared.launcher.end_leftovers(turns.clone()).await;
         tracing::info!(%agent, turns = turns.len(), processes = ended, "interrupted turns taken up");
@@ -73,7 +78,9 @@ async fn try_to_recover(parts: &SupervisorParts) -> Result<Found, StoreError> {
         let tasks: Vec<_> = tasks
             .map(|task| (task.clone(), after(task, parts)))
             .collect();
-        store.end_turn(interrupted(turn, &tasks, parts)).await?;
+        let end = interrupted(turn, &tasks, parts);
+        store.end_turn(end.clone()).await?;
+        spans::record_end(parts, spans.remove(&turn).flatten(), &end);
         settled.extend(tasks);
     }
     let is_settled = |task: &WaitingTask| {

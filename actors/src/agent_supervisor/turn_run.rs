@@ -19,7 +19,12 @@ use self::{
     follow::Followed,
     prepare::{Prepared, TurnTask},
 };
-use super::{SupervisorParts, heard::Heard, metrics};
+use super::{
+    SupervisorParts,
+    heard::Heard,
+    metrics,
+    spans::{self, TracedTask},
+};
 use crate::{
     domain::{
         activity::{Fact, MOST_MESSAGES, short},
@@ -28,13 +33,18 @@ use crate::{
         ids::{MessageId, SessionKey, TurnId},
         narration::Narration,
         task::WaitingTask,
+        trace_context::TraceContext,
         turn::{
             AfterTurn, CliSession, Failure, FailureCode, TurnEnd, TurnEvent, TurnExit, TurnResult,
         },
         turn_queue::Batch,
     },
     feed::{Feed, TaskEvent},
-    ports::{StoreError, turns::LaunchError},
+    ports::{
+        StoreError,
+        traces::{Span, trace_id},
+        turns::LaunchError,
+    },
 };
 
 /// A turn that is about to begin.
@@ -108,6 +118,8 @@ async fn run_prepared(mut job: TurnJob, prepared: Prepared, report: &mut TurnRep
     let began = shared.clock.now();
     let _gauge =
         metrics::RunningGauge::begin(&job.parts.profile.id, waited(&prepared.tasks, began));
+    let span = begin_span(&job, &prepared.tasks, began);
+    let trace = prepared.tasks.last().and_then(|task| task.traceparent);
     let feed = shared.turn_feeds.open(job.turn);
     let is_resumed = matches!(order.session, CliSession::Resume(_));
     tell_begun(&job, prepared.tasks.iter().map(|task| task.waiting.id));
@@ -125,7 +137,8 @@ async fn run_prepared(mut job: TurnJob, prepared: Prepared, report: &mut TurnRep
     let took = (end.ended_at - began).to_std().unwrap_or_default();
     metrics::turn_ended(&job.parts.profile.id, took, &followed.exit);
     let ended = ended_fact(&job, &end, began);
-    keep_end(&job.parts, end).await;
+    spans::record_end(&job.parts, span, &end);
+    keep_end(&job.parts, end, trace).await;
     feed.publish(TurnEvent::Exited(Box::new(followed.exit)));
     feed.close();
     shared.activity.tell(ended);
@@ -162,6 +175,17 @@ fn ended_fact(job: &TurnJob, end: &TurnEnd, began: DateTime<Utc>) -> Fact {
         failure: end.failure.clone(),
         took_ms: u64::try_from(took).unwrap_or_default(),
     }
+}
+
+/// The turn's span; the waits of its tasks are over with its begin.
+fn begin_span(job: &TurnJob, tasks: &[TurnTask], began: DateTime<Utc>) -> Option<Span> {
+    if !job.parts.shared.traces.is_on() {
+        return None;
+    }
+    let traced = |task: &TurnTask| TracedTask::new(&task.waiting, task.traceparent);
+    let tasks: Vec<_> = tasks.iter().map(traced).collect();
+    spans::record_waits(&job.parts, job.turn, &tasks, began);
+    spans::of_turn(&job.parts, job.turn, &tasks, began)
 }
 
 /// How long the oldest task has waited.
@@ -233,16 +257,17 @@ fn without_lost_session(result: TurnResult) -> TurnResult {
 }
 
 /// Nobody hears of an end that is not kept; a store in trouble is asked until it can.
-async fn keep_end(parts: &SupervisorParts, end: TurnEnd) {
+async fn keep_end(parts: &SupervisorParts, end: TurnEnd, trace: Option<TraceContext>) {
+    let trace_id = || trace_id(trace);
     loop {
         match parts.shared.store.end_turn(end.clone()).await {
             Ok(()) => return,
             Err(StoreError::Closed) => {
-                tracing::warn!(turn = %end.id, "the end of a turn is not kept: the store is closed");
+                tracing::warn!(turn = %end.id, trace_id = trace_id(), "the end of a turn is not kept: the store is closed");
                 return;
             }
             Err(error) => {
-                tracing::warn!(turn = %end.id, %error, "the end of a turn cannot be kept yet");
+                tracing::warn!(turn = %end.id, %error, trace_id = trace_id(), "the end of a turn cannot be kept yet");
                 tokio::time::sleep(STORE_PAUSE).await;
             }
         }

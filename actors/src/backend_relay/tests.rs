@@ -11,7 +11,7 @@ use super::*;
 use crate::{
     domain::envelope::{InboxForm, PendingItem, RelayOutcome, StoredMessage},
     inbox_writer::{AppendToInbox, InboxWriterParts},
-    ports::{Credential, UpstreamTimeouts},
+    ports::{Credential, UpstreamTimeouts, traces::Traces},
     testing::{MemoryInbox, MemoryStore, envelope, no_activity},
 };
 
@@ -79,6 +79,7 @@ async fn open_office(backends: Vec<BackendConfig>) -> Office {
         depth: inbox_writer.depth(),
         is_behind: tokio::sync::watch::Sender::new(false),
         activity: no_activity(),
+        traces: Traces::default(),
     });
     inbox_writer.connect(writer.start());
     inbox_writer
@@ -110,6 +111,7 @@ async fn append_awaiting_message(
 ) {
     let envelope = envelope(7, None, "a question");
     let message = Arc::new(StoredMessage {
+        traceparent: None,
         id: envelope.id,
         received_at: now,
         context_id: None,

@@ -93,7 +93,7 @@ fn task_of(message: &NewDelivery, agent: crate::domain::ids::AgentId) -> NewTask
         is_background: true,
         is_streamed: false,
         is_kept: true,
-        traceparent: message.traceparent.clone(),
+        traceparent: message.traceparent,
         envelope: Some(Arc::clone(&message.envelope)),
         is_handed_over: true,
     }

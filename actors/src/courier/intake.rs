@@ -20,8 +20,9 @@ use crate::{
         ids::MessageId,
         loop_guard::{Admitted, Saying},
         post::{Beginning, DeadCode, DeadReason, NewDelivery, Queued, WaitingDelivery},
+        trace_context::TraceContext,
     },
-    ports::StoreError,
+    ports::{StoreError, traces::trace_id},
 };
 
 type Reply = oneshot::Sender<Result<Sent, SendError>>;
@@ -294,7 +295,7 @@ impl Courier {
             Beginning::Held => {}
             Beginning::Dead(reason) => {
                 metrics::refused(reason.code.as_str());
-                self.note_dead(delivery.id, to, reason);
+                self.note_dead(delivery.id, to, reason, delivery.traceparent);
             }
         }
         self.tell_callback(delivery.id, &delivery.envelope);
@@ -307,10 +308,12 @@ impl Courier {
         id: MessageId,
         to: &crate::domain::party::Party,
         reason: &DeadReason,
+        trace: Option<TraceContext>,
     ) {
         let recipient = recipients::label(&self.parts, to);
         let reason = reason.code.as_str();
-        tracing::warn!(message = %id, recipient, reason, "message given up; it is a dead letter");
+        let trace_id = trace_id(trace);
+        tracing::warn!(message = %id, recipient, reason, trace_id, "message given up; it is a dead letter");
     }
 
     fn answer(&mut self, reply: Reply, answer: Result<Sent, SendError>) {

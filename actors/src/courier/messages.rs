@@ -13,6 +13,7 @@ use crate::{
         agent_message::{Envelope, IdempotencyKey},
         ids::MessageId,
         post::DeadReason,
+        trace_context::TraceContext,
     },
     ports::StoreError,
 };
@@ -45,8 +46,8 @@ pub struct OutgoingMessage {
     pub body: Bytes,
     /// SHA-256 of type and payload, to notice that the same is said again and again.
     pub said: [u8; 32],
-    /// W3C trace context.
-    pub traceparent: Option<String>,
+    /// Where it belongs in its trace: what is done with it hangs on that.
+    pub traceparent: Option<TraceContext>,
     /// Where its sender gave it an id.
     pub once: Option<IdempotencyKey>,
 }

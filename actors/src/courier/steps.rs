@@ -71,7 +71,9 @@ impl Courier {
                 let age = (now - delivery.since).to_std().unwrap_or_default();
                 metrics::delivered(&label, age);
             }
-            Some(DeliveryEnd::Dead(reason)) => self.note_dead(delivery.id, &delivery.to, reason),
+            Some(DeliveryEnd::Dead(reason)) => {
+                self.note_dead(delivery.id, &delivery.to, reason, report.trace);
+            }
             Some(DeliveryEnd::Cancelled) | None => {}
         }
         self.tell_step(&report, now);

@@ -72,6 +72,7 @@ impl Desk {
     ) -> Self {
         let courier = Mailbox::new("courier");
         let mut parts = CourierParts {
+            traces: Traces::default(),
             store: store.clone(),
             agents: Agents::default(),
             peers: Peers::new(["bob", "carol", "dave"].map(profile)),

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use super::{
     CourierParts, DeliveryEnd, STORE_PAUSE,
     handover::{self, HandedOver},
-    recipients,
+    recipients, spans,
 };
 use crate::{
     domain::{
@@ -17,10 +17,12 @@ use crate::{
         post::{
             AfterAttempt, Attempt, AttemptEnd, DeadCode, DeadReason, NewDelivery, WaitingDelivery,
         },
+        trace_context::TraceContext,
     },
     ports::{
         StoreError,
         courier::{PostError, PostOrder},
+        traces::{Span, passed_on, trace_id},
     },
 };
 
@@ -37,6 +39,8 @@ pub(super) struct Report {
     pub(super) ended: Option<DeliveryEnd>,
     /// How the try went, and how long it took; `None` where none was made.
     pub(super) tried: Option<(&'static str, std::time::Duration)>,
+    /// Its trace, where its message was at hand.
+    pub(super) trace: Option<TraceContext>,
 }
 
 /// Tries a delivery once.
@@ -55,9 +59,8 @@ pub(super) async fn attempt(
     };
     let from = Some(message.envelope.sender.clone());
     let is_poll = ahead_of.is_some() && delivery.to.agent().is_some();
-    let started_at = parts.clock.now();
-    let outcome = deliver(&parts, message).await;
-    let ended_at = parts.clock.now();
+    let trace = message.traceparent;
+    let (outcome, [started_at, ended_at]) = deliver(&parts, &delivery, message, is_poll).await;
     let schedule = recipients::schedule(&parts, &delivery.to);
     let facts = TryFacts {
         schedule: &schedule,
@@ -102,6 +105,7 @@ pub(super) async fn attempt(
             outcome.word(),
             (ended_at - started_at).to_std().unwrap_or_default(),
         )),
+        trace,
     }
 }
 
@@ -132,6 +136,7 @@ const fn gone(delivery: WaitingDelivery) -> Report {
         },
         ended: None,
         tried: None,
+        trace: None,
     }
 }
 
@@ -180,13 +185,26 @@ async fn pause(delivery: &WaitingDelivery, error: &StoreError) {
     tokio::time::sleep(STORE_PAUSE).await;
 }
 
-async fn deliver(parts: &CourierParts, message: Arc<NewDelivery>) -> TryOutcome {
-    match &message.envelope.recipient {
+/// Delivers once, within a span of its own. Answers when that began and ended, too.
+async fn deliver(
+    parts: &CourierParts,
+    delivery: &WaitingDelivery,
+    message: Arc<NewDelivery>,
+    is_poll: bool,
+) -> (TryOutcome, [DateTime<Utc>; 2]) {
+    let started_at = parts.clock.now();
+    let span = spans::of_try(parts, delivery, &message, started_at);
+    let outcome = match &message.envelope.recipient {
         Party::Agent(_) => hand_over(parts, message).await,
         // It lies where its recipient reads it.
         Party::Key(_) | Party::Anyone => TryOutcome::Taken,
-        Party::Peer(_) | Party::Url(_) => post(parts, &message).await,
-    }
+        Party::Peer(_) | Party::Url(_) => post(parts, &message, span.as_ref()).await,
+    };
+    let ended_at = parts.clock.now();
+    let is_worth_telling = !is_poll || outcome.error().is_none();
+    let span = span.filter(|_| is_worth_telling);
+    spans::record(parts, span, &outcome, ended_at);
+    (outcome, [started_at, ended_at])
 }
 
 async fn hand_over(parts: &CourierParts, message: Arc<NewDelivery>) -> TryOutcome {
@@ -208,20 +226,21 @@ async fn hand_over(parts: &CourierParts, message: Arc<NewDelivery>) -> TryOutcom
                 return TryOutcome::Failed(error);
             }
             HandedOver::Store(error) => {
-                tracing::warn!(message = %message.id, %error, "a handover waits for the store");
+                let trace_id = trace_id(message.traceparent);
+                tracing::warn!(message = %message.id, %error, trace_id, "a handover waits for the store");
                 tokio::time::sleep(STORE_PAUSE).await;
             }
         }
     }
 }
 
-async fn post(parts: &CourierParts, message: &NewDelivery) -> TryOutcome {
+async fn post(parts: &CourierParts, message: &NewDelivery, span: Option<&Span>) -> TryOutcome {
     let order = PostOrder {
         to: message.envelope.recipient.clone(),
         id: message.id,
         at: parts.clock.now(),
         body: message.body.clone(),
-        traceparent: message.traceparent.clone(),
+        traceparent: passed_on(span, message.traceparent),
     };
     match parts.transport.post(order).await {
         Ok(answer) => TryOutcome::Answered {

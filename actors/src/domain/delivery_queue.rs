@@ -121,6 +121,12 @@ impl DeliveryQueue {
         self.sequences.contains_key(&id)
     }
 
+    /// Who gets a message that waits or is under way.
+    pub fn recipient_of(&self, id: MessageId) -> Option<&Party> {
+        let item = self.items.get(self.sequences.get(&id)?)?;
+        Some(&item.delivery.to)
+    }
+
     /// Whether anything of this lane waits or is under way.
     pub fn is_lane_used(&self, to: &Party, conversation: &str) -> bool {
         let recipient = self

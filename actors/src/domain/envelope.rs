@@ -6,7 +6,10 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::ids::{ContextId, MessageId};
+use super::{
+    ids::{ContextId, MessageId},
+    trace_context::TraceContext,
+};
 
 /// The place of a message in the store: ascending in the order of acceptance, never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -26,6 +29,8 @@ pub struct Envelope {
     pub prompt: Option<Arc<str>>,
     /// The request's JSON, byte for byte as it came; known to parse.
     pub body: Bytes,
+    /// Where it belongs in its trace; `None` where nobody records one.
+    pub traceparent: Option<TraceContext>,
 }
 
 /// How much of a message its inbox item holds.
@@ -57,6 +62,8 @@ pub struct StoredMessage {
     pub body: Option<Bytes>,
     /// Until when the inbox item waits for a backend's reply; `None` where there is no relay.
     pub reply_due: Option<DateTime<Utc>>,
+    /// Where it belongs in its trace; `None` where nobody records one.
+    pub traceparent: Option<TraceContext>,
 }
 
 /// What the inbox writer keeps in memory of a message that waits: no bodies.

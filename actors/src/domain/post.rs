@@ -13,6 +13,7 @@ use super::{
     ids::{AgentId, MessageId},
     party::Party,
     task::{TaskOrigin, TaskRecord},
+    trace_context::TraceContext,
     turn::Failure,
 };
 
@@ -29,8 +30,8 @@ pub struct NewDelivery {
     pub received_at: DateTime<Utc>,
     /// The JSON that is posted.
     pub body: Bytes,
-    /// W3C trace context.
-    pub traceparent: Option<String>,
+    /// Where it belongs in its trace: what is done with it hangs on that.
+    pub traceparent: Option<TraceContext>,
     /// What becomes of it first.
     pub beginning: Beginning,
 }

@@ -10,6 +10,7 @@ use super::{
     agent_message::{Envelope, Priority},
     envelope::Sequence,
     ids::{AgentId, MessageId, SessionKey, TurnId},
+    trace_context::TraceContext,
     turn::{Failure, Usage},
 };
 
@@ -54,8 +55,8 @@ pub struct NewTask {
     pub is_streamed: bool,
     /// Whether it may be read later (`store` of a response).
     pub is_kept: bool,
-    /// W3C trace context of the request.
-    pub traceparent: Option<String>,
+    /// Where it belongs in its trace: what is done with it hangs on that.
+    pub traceparent: Option<TraceContext>,
     /// Who, to whom, about what; with [`TaskOrigin::Message`].
     pub envelope: Option<Arc<Envelope>>,
     /// The courier hands it over: keeping it is the end of a delivery, and counted as such. Not

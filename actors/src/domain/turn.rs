@@ -332,27 +332,3 @@ pub struct TurnOrder {
     /// `POSTROOM_…` and `TRACEPARENT`; holds the turn's token.
     pub variables: Vec<(&'static str, String)>,
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_word_of_a_failure_is_the_same_everywhere() {
-        for code in [
-            FailureCode::CannotStart,
-            FailureCode::TurnFailed,
-            FailureCode::NoAnswer,
-            FailureCode::TimedOut,
-            FailureCode::Cancelled,
-            FailureCode::Interrupted,
-            FailureCode::SessionLost,
-            FailureCode::PromptTooLong,
-            FailureCode::OutOfAttempts,
-            FailureCode::AgentRemoved,
-        ] {
-            let word = serde_json::to_value(code).unwrap();
-            assert_eq!(word, code.as_str());
-        }
-    }
-}

@@ -29,6 +29,7 @@ async fn desk(window_ms: u64, store: Arc<MemoryStore>) -> Desk {
         depth: writer.depth(),
         is_behind: watch::Sender::new(false),
         activity: no_activity(),
+        traces: Traces::default(),
     });
     writer.connect(actor.start());
     writer.ask(GetStatus, Duration::from_secs(1)).await.unwrap();
@@ -41,6 +42,7 @@ async fn desk(window_ms: u64, store: Arc<MemoryStore>) -> Desk {
 
 fn stored(envelope: Envelope, reply_due: Option<DateTime<Utc>>) -> Arc<StoredMessage> {
     Arc::new(StoredMessage {
+        traceparent: None,
         id: envelope.id,
         received_at: envelope.received_at,
         context_id: envelope.context_id,

@@ -6,7 +6,7 @@ use actix::{AsyncContext, Context, WrapFuture, fut::ActorFutureExt};
 use chrono::TimeDelta;
 use thiserror::Error;
 
-use super::{InboxWriter, InboxWriterParts};
+use super::{InboxWriter, InboxWriterParts, spans};
 use crate::{
     activity::Activity,
     domain::{
@@ -15,8 +15,9 @@ use crate::{
         envelope::{InboxForm, Sequence, StoredMessage},
         ids::{ContextId, MessageId},
         inbox_item::{self, ItemExtras},
+        trace_context::TraceContext,
     },
-    ports::{InboxError, InboxFile, RenderFile, StoreError, WrittenFile},
+    ports::{InboxError, InboxFile, RenderFile, StoreError, WrittenFile, traces::trace_id},
     router::ContextsMarked,
 };
 
@@ -96,11 +97,13 @@ async fn write(
         .filter_map(|file| Group::new(file, &messages))
         .collect();
     let batches: Vec<_> = groups.iter().map(Group::batch).collect();
+    let spans = spans::begin(parts, groups.iter().map(Group::messages));
     let files = groups
         .into_iter()
         .map(|group| group.into_file(&parts.extras))
         .collect();
     let written = parts.inbox.write(files).await?;
+    spans::record(parts, spans);
     report(&written, &batches, &parts.activity);
     mark_projected(parts, due).await;
     tell_router(parts, messages.values());
@@ -147,6 +150,16 @@ struct Group {
     parts: Vec<(Arc<StoredMessage>, Option<Arc<str>>)>,
 }
 
+/// What is told of a file.
+struct Batch {
+    /// Its newest message.
+    newest: MessageId,
+    /// How many there are.
+    messages: usize,
+    /// The trace of the newest one.
+    trace: Option<TraceContext>,
+}
+
 impl Group {
     /// Named after its newest message; `None` where the store knows none of its messages.
     fn new(file: &[DueItem], messages: &Messages) -> Option<Self> {
@@ -167,9 +180,17 @@ impl Group {
         })
     }
 
-    /// Its newest message, and how many there are.
-    const fn batch(&self) -> (MessageId, usize) {
-        (self.newest, self.parts.len())
+    fn batch(&self) -> Batch {
+        let newest = self.messages().next_back();
+        Batch {
+            newest: self.newest,
+            messages: self.parts.len(),
+            trace: newest.and_then(|newest| newest.traceparent),
+        }
+    }
+
+    fn messages(&self) -> impl DoubleEndedIterator<Item = &StoredMessage> {
+        self.parts.iter().map(|(message, _)| &**message)
     }
 
     fn into_file(self, extras: &Arc<ItemExtras>) -> RenderFile {
@@ -208,18 +229,19 @@ fn context_to_mark(message: &StoredMessage) -> Option<ContextId> {
         .flatten()
 }
 
-fn report(written: &[WrittenFile], batches: &[(MessageId, usize)], activity: &Activity) {
-    for (file, (newest, batch_size)) in written.iter().zip(batches) {
+fn report(written: &[WrittenFile], batches: &[Batch], activity: &Activity) {
+    for (file, batch) in written.iter().zip(batches) {
         tracing::info!(
             file_size = file.size_bytes,
             inbox_path = %file.path.display(),
+            trace_id = trace_id(batch.trace),
             "chat_completion request inbox"
         );
         metrics::counter!(super::FILES_WRITTEN).increment(1);
-        metrics::histogram!(super::BATCH_SIZE).record(super::count(*batch_size));
+        metrics::histogram!(super::BATCH_SIZE).record(super::count(batch.messages));
         activity.tell_of_mailbox(|| Fact::InboxWritten {
-            message: *newest,
-            messages: *batch_size,
+            message: batch.newest,
+            messages: batch.messages,
             size: file.size_bytes,
         });
     }

@@ -17,6 +17,7 @@ use crate::domain::{
         WaitingDelivery,
     },
     response::webhook::EndedResponse,
+    trace_context::TraceContext,
     turn::TurnRecord,
 };
 
@@ -164,8 +165,8 @@ pub struct PostOrder {
     pub at: DateTime<Utc>,
     /// The JSON that is posted.
     pub body: Bytes,
-    /// W3C trace context.
-    pub traceparent: Option<String>,
+    /// What the recipient's part of the trace hangs on.
+    pub traceparent: Option<TraceContext>,
 }
 
 /// What the recipient answered.

@@ -11,6 +11,7 @@ use crate::{
         envelope::{RelayOutcome, Sequence},
     },
     inbox_writer::{InboxWriter, InboxWriterParts, ReplyArrived},
+    ports::traces::Traces,
     testing::{MemoryInbox, MemoryStore, TokioClock, envelope, no_activity},
 };
 
@@ -44,6 +45,7 @@ fn start(compaction: Compaction) -> Post {
         depth: inbox_writer.depth(),
         is_behind: is_behind.clone(),
         activity: activity.clone(),
+        traces: Traces::default(),
     });
     inbox_writer.connect(writer.start());
     let context = Context::new();

@@ -24,6 +24,7 @@ use crate::{
     feed::{TaskFeeds, TurnFeeds},
     ports::{
         InboxError, InboxStore, RenderFile, SendFuture, WrittenFile,
+        traces::Traces,
         turns::{AgentInboxes, TurnTokens},
     },
 };
@@ -62,6 +63,7 @@ impl SharedFakes {
             reply_template: "Answer {{sender}} about {{message_id}}.".into(),
             peers: Peers::default(),
             activity: no_activity(),
+            traces: Traces::default(),
         }
     }
 }

@@ -119,9 +119,8 @@ fn headers(target: &Target<'_>, order: &PostOrder) -> Result<HeaderMap, PostErro
             value(&signatures.join(" "))?,
         );
     }
-    // A trace that cannot be told is no reason to keep the message.
-    let trace = order.traceparent.as_deref();
-    if let Some(Ok(trace)) = trace.map(HeaderValue::from_str) {
+    if let Some(context) = order.traceparent {
+        let trace = value(&context.to_string())?;
         headers.insert(HeaderName::from_static("traceparent"), trace);
     }
     Ok(headers)

@@ -174,7 +174,7 @@ fn insert(connection: &Connection, seq: i64, delivery: &NewDelivery) -> Result<(
             delivery.id.as_uuid().as_bytes(),
             &*delivery.conversation,
             received,
-            delivery.traceparent,
+            delivery.traceparent.map(|context| context.to_string()),
             delivery_state_text(state),
             due,
             ended,

@@ -12,7 +12,7 @@ use rusqlite::{Result, Row};
 
 use super::{
     envelopes::{AFTER_ENVELOPE, envelope, party},
-    rows::{message_id, optional_time, time, unknown_word},
+    rows::{message_id, optional_time, time, trace_context, unknown_word},
     task_rows::from_json,
 };
 
@@ -70,7 +70,7 @@ pub(super) fn delivery_record(row: &Row<'_>, id: MessageId) -> Result<DeliveryRe
         conversation: row.get(FIRST)?,
         received_at: time(row, FIRST + 1)?,
         body: Bytes::from(row.get::<_, Vec<u8>>(FIRST + 3)?),
-        traceparent: row.get(FIRST + 2)?,
+        traceparent: trace_context(row, FIRST + 2)?,
         beginning: Beginning::Due,
     };
     Ok(DeliveryRecord {

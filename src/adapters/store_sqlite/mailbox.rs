@@ -55,8 +55,9 @@ pub(super) fn accept(
 fn insert_message(connection: &Connection, seq: i64, message: &StoredMessage) -> Result<()> {
     connection
         .prepare_cached(
-            "INSERT INTO message (seq, id, received_ms, context_id, reply_due_ms, form, prompt)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            "INSERT INTO message (seq, id, received_ms, context_id, reply_due_ms, form, prompt,
+                                  traceparent)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         )?
         .execute(params![
             seq,
@@ -66,6 +67,7 @@ fn insert_message(connection: &Connection, seq: i64, message: &StoredMessage) ->
             message.reply_due.map(millis),
             form_text(message.form),
             message.prompt.as_deref(),
+            message.traceparent.map(|context| context.to_string()),
         ])?;
     Ok(())
 }

@@ -235,7 +235,8 @@ pub(super) fn load(
     messages: &[Sequence],
 ) -> Result<Vec<(Sequence, Arc<StoredMessage>)>> {
     let mut select = connection.prepare_cached(
-        "SELECT id, received_ms, context_id, reply_due_ms, form, prompt, body.json
+        "SELECT id, received_ms, context_id, reply_due_ms, form, prompt, body.json,
+                traceparent
          FROM message LEFT JOIN body ON body.seq = message.seq WHERE message.seq = ?1",
     )?;
     let mut loaded = Vec::with_capacity(messages.len());

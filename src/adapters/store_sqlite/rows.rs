@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use postroom_actors::domain::{
     envelope::{InboxForm, PendingItem, RecordedReply, RelayOutcome, Sequence, StoredMessage},
     ids::{ContextId, MessageId},
+    trace_context::TraceContext,
 };
 use rusqlite::{Connection, Error, Params, Result, Row, types::Type};
 use uuid::Uuid;
@@ -90,7 +91,13 @@ pub(super) fn pending_item(row: &Row<'_>) -> Result<PendingItem> {
     })
 }
 
-/// Columns: id, `received_ms`, `context_id`, `reply_due_ms`, form, prompt, body.
+/// What cannot be read is none: a trace is no reason to lose a message.
+pub(super) fn trace_context(row: &Row<'_>, column: usize) -> Result<Option<TraceContext>> {
+    let text: Option<String> = row.get(column)?;
+    Ok(text.and_then(|text| TraceContext::parse(&text)))
+}
+
+/// Columns: id, `received_ms`, `context_id`, `reply_due_ms`, form, prompt, body, traceparent.
 pub(super) fn stored_message(row: &Row<'_>) -> Result<StoredMessage> {
     Ok(StoredMessage {
         id: message_id(row, 0)?,
@@ -100,6 +107,7 @@ pub(super) fn stored_message(row: &Row<'_>) -> Result<StoredMessage> {
         form: form(row, 4)?,
         prompt: row.get::<_, Option<String>>(5)?.map(Arc::from),
         body: row.get::<_, Option<Vec<u8>>>(6)?.map(Bytes::from),
+        traceparent: trace_context(row, 7)?,
     })
 }
 

@@ -11,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension, Params, Result, params};
 
 use super::{
     envelopes,
-    rows::{message_id, millis, time},
+    rows::{message_id, millis, time, trace_context},
     task_rows::{
         TASK_COLUMNS, TURN_COLUMNS, session_record, task_record, task_state, turn_record,
         waiting_task,
@@ -149,7 +149,7 @@ pub(super) fn ended_responses(
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     connection
         .prepare_cached(
-            "SELECT id, caller, state, ended_ms FROM task INDEXED BY ended_response
+            "SELECT id, caller, state, ended_ms, traceparent FROM task INDEXED BY ended_response
              WHERE origin = 'response' AND is_background AND ended_ms IS NOT NULL
                AND caller IS NOT NULL AND (ended_ms, id) > (?1, ?2)
              ORDER BY ended_ms, id LIMIT ?3",
@@ -160,6 +160,7 @@ pub(super) fn ended_responses(
                 caller: row.get(1)?,
                 state: task_state(row, 2)?,
                 ended_at: time(row, 3)?,
+                traceparent: trace_context(row, 4)?,
             })
         })?
         .collect()

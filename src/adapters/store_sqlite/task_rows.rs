@@ -14,7 +14,7 @@ use rusqlite::{Error, Result, Row, types::Type};
 use serde::{Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
-use super::rows::{message_id, optional_time, time, unknown_word};
+use super::rows::{message_id, optional_time, time, trace_context, unknown_word};
 
 /// A value as the JSON text of a column; `NULL` for nothing.
 pub(super) fn optional_json<T: Serialize>(value: Option<&T>) -> Result<Option<String>> {
@@ -148,7 +148,7 @@ pub(super) fn task_record(
         is_background: row.get(6)?,
         is_streamed: row.get(7)?,
         is_kept: row.get(8)?,
-        traceparent: row.get(9)?,
+        traceparent: trace_context(row, 9)?,
         envelope,
         is_handed_over: false,
     };

@@ -173,7 +173,7 @@ fn insert(connection: &Connection, seq: i64, task: &NewTask) -> Result<()> {
             task.is_background,
             task.is_streamed,
             task.is_kept,
-            task.traceparent,
+            task.traceparent.map(|context| context.to_string()),
             task_state_text(TaskState::Queued),
         ])?;
     Ok(())

@@ -12,6 +12,7 @@ use postroom_actors::{
     domain::{
         envelope::{InboxForm, RecordedReply, RelayOutcome, Sequence, StoredMessage},
         ids::{ContextId, MessageId},
+        trace_context::TraceContext,
     },
     ports::{Clock, MessageStore, StoreError},
 };
@@ -48,9 +49,15 @@ fn id(number: u64, received_at: DateTime<Utc>) -> MessageId {
     MessageId::new(Uuid::from_u128(id))
 }
 
+/// None for 0.
+fn trace_context(number: u128) -> Option<TraceContext> {
+    TraceContext::parse(&format!("00-{number:032x}-{number:016x}-01"))
+}
+
 fn message(number: u64) -> StoredMessage {
     let received_at = at(i64::try_from(number).unwrap());
     StoredMessage {
+        traceparent: trace_context(number.into()),
         id: id(number, received_at),
         received_at,
         context_id: Some(ContextId::new(format!("telegram:{}", number % 3))),
@@ -126,6 +133,8 @@ fn what_was_accepted_is_there_after_opening_again() {
         assert_eq!(kept.form, sent.form);
         assert_eq!(kept.body, sent.body);
         assert_eq!(kept.reply_due, sent.reply_due);
+        assert!(sent.traceparent.is_some());
+        assert_eq!(kept.traceparent, sent.traceparent);
         let stats = store.stats().await.unwrap();
         assert_eq!((stats.messages, stats.pending_inbox), (1, 1));
         assert!(stats.size_bytes > 0);

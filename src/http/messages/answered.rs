@@ -7,6 +7,7 @@ use postroom_actors::domain::{
     ids::{AgentId, ContextId, MessageId, SessionKey, TurnId},
     party::Party,
     session,
+    trace_context::TraceContext,
     turn::TurnRecord,
 };
 
@@ -93,6 +94,24 @@ impl Work {
             messages.extend(envelope.map(|envelope| Answered { id: *id, envelope }));
         }
         Ok(Self { turn, messages })
+    }
+
+    /// Where the turn belongs in its trace: on the newest of its tasks. Derived, so it is the same
+    /// after a restart.
+    ///
+    /// # Errors
+    /// 503 where the store cannot be read.
+    pub(super) async fn traceparent(
+        &self,
+        shared: &SharedState,
+    ) -> Result<Option<TraceContext>, ApiError> {
+        let Some(turn) = &self.turn else {
+            return Ok(None);
+        };
+        let newest = turn.tasks.last().copied();
+        let tasks = shared.tasks.tasks(newest.into_iter().collect()).await?;
+        let kept = tasks.first().and_then(|record| record.task.traceparent);
+        Ok(shared.traces.turn(kept, turn.id))
     }
 
     /// The message that is answered: the one that `in_reply_to` names, by our id or by its

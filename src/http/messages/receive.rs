@@ -30,10 +30,10 @@ use super::{
 use crate::{
     http::{
         AppState, SharedState, agent_tasks,
+        arrival::Arrival,
         auth::{self, Caller},
         body,
         error::ApiError,
-        incoming,
         metrics::note_request,
     },
     post_address::read_reply_to,
@@ -66,16 +66,20 @@ pub async fn receive(
     let caller = auth::correspondent(&request)?;
     let arrived = Instant::now();
     let shared = &state.shared;
+    let arrival = Arrival::of(shared, &request, "POST /message");
     let body = body::read(&request, payload, shared.body_limits).await?;
     let caller = shared.door.prove(caller, request.headers(), &body)?;
     if caller.agent().is_some() {
         return Err(ApiError::agents_send());
     }
-    let outcome = take(shared, &caller, request.headers(), &body).await;
+    let outcome = take(shared, &caller, request.headers(), &body, &arrival).await;
     note_request("message", &outcome, arrived);
-    let sent = outcome?;
-    let receipt = HttpResponse::Ok().json(Receipt::new("received", sent));
-    Ok(agent_tasks::with_id(receipt, sent.id))
+    let answer = outcome.map(|sent| {
+        let receipt = HttpResponse::Ok().json(Receipt::new("received", sent));
+        agent_tasks::with_id(receipt, sent.id)
+    });
+    arrival.end(shared, &answer);
+    answer
 }
 
 async fn take(
@@ -83,6 +87,7 @@ async fn take(
     caller: &Caller,
     headers: &HeaderMap,
     body: &Bytes,
+    arrival: &Arrival,
 ) -> Result<Sent, ApiError> {
     let fields = read_message(body)?;
     let sender = caller.party();
@@ -112,8 +117,9 @@ async fn take(
     )
     .await?;
     let received_at = shared.clock.now();
+    let id = shared.ids.message_id(received_at);
     let task = NewTask {
-        id: shared.ids.message_id(received_at),
+        id,
         agent: recipient.clone(),
         session,
         origin: TaskOrigin::Message,
@@ -123,7 +129,7 @@ async fn take(
         is_background: true,
         is_streamed: false,
         is_kept: true,
-        traceparent: incoming::text(headers, "traceparent").map(str::to_owned),
+        traceparent: Some(arrival.message(&shared.traces, id)),
         envelope: Some(Arc::new(envelope)),
         is_handed_over: false,
     };

@@ -6,8 +6,8 @@ mod speaker;
 use std::sync::Arc;
 
 use actix_web::{
-    HttpRequest, HttpResponse,
-    http::header::HeaderMap,
+    HttpRequest, HttpResponse, ResponseError,
+    http::{StatusCode, header::HeaderMap},
     web::{self, Payload},
 };
 use bytes::Bytes;
@@ -32,8 +32,8 @@ use super::{
 };
 use crate::{
     http::{
-        AppState, SharedState, agent_tasks, auth, body, error::ApiError, incoming,
-        metrics::note_request, waiting,
+        AppState, SharedState, agent_tasks, arrival::Arrival, auth, body, error::ApiError,
+        incoming, metrics::note_request, waiting,
     },
     post_address::read_reply_to,
 };
@@ -82,11 +82,13 @@ pub async fn send(
     let caller = auth::correspondent(&request)?;
     let arrived = Instant::now();
     let shared = &state.shared;
+    let arrival = Arrival::of(shared, &request, "POST /send");
     let speaker = Speaker::of(shared, &caller)?;
     let wait = wait::wanted(&incoming::query(&request))?;
     let body = body::read(&request, payload, shared.body_limits).await?;
-    let outcome = post(shared, &speaker, request.headers(), &body).await;
+    let outcome = post(shared, &speaker, request.headers(), &body, &arrival).await;
     note_request("send", &outcome, arrived);
+    arrival.end_with(shared, status(&outcome));
     let sent = outcome?;
     let delivery = match wait {
         Some(longest) => Some(wait::delivered(shared, sent.id, longest).await),
@@ -99,11 +101,19 @@ pub async fn send(
     Ok(agent_tasks::with_id(receipt, sent.id))
 }
 
+fn status(outcome: &Result<Sent, ApiError>) -> StatusCode {
+    match outcome {
+        Ok(_) => StatusCode::OK,
+        Err(error) => error.status_code(),
+    }
+}
+
 async fn post(
     shared: &SharedState,
     speaker: &Speaker,
     headers: &HeaderMap,
     body: &Bytes,
+    arrival: &Arrival,
 ) -> Result<Sent, ApiError> {
     let fields = read_message(body)?;
     let named = named(shared, speaker, fields.to.as_deref())?;
@@ -119,15 +129,20 @@ async fn post(
     if let Some(url) = draft.reply_to() {
         read_reply_to(url, &shared.post.reply_hosts)?;
     }
+    let in_turn = match arrival.sender() {
+        Some(_) => None,
+        None => work.traceparent(shared).await?,
+    };
     let received_at = shared.clock.now();
+    let id = shared.ids.message_id(received_at);
     let message = OutgoingMessage {
-        id: shared.ids.message_id(received_at),
+        id,
         envelope: draft.envelope(once.as_ref()),
         conversation: conversation(shared, speaker, &work, &draft).await?,
         received_at,
         body: Bytes::new(),
         said: once::said(&fields.kind, fields.payload),
-        traceparent: incoming::text(headers, "traceparent").map(str::to_owned),
+        traceparent: Some(arrival.message_within(&shared.traces, id, in_turn)),
         once,
     };
     let body = draft.body(message.id, body);

@@ -98,7 +98,8 @@ async fn by_mailbox(
     incoming: &Incoming<'_>,
 ) -> Result<HttpResponse, ApiError> {
     let facts = &incoming.facts;
-    let envelope = chat_completions::envelope(shared, facts, incoming.body.clone());
+    let envelope =
+        chat_completions::envelope(shared, facts, incoming.body.clone(), incoming.arrival);
     let task = NewTask {
         id: envelope.id,
         agent: AgentId::parse(MAILBOX_MODEL).map_err(|_never| ApiError::internal())?,

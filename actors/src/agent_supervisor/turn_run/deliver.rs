@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
     STORE_PAUSE, TurnJob, TurnReport, ended_fact, keep_end,
@@ -12,13 +12,14 @@ use super::{
     tell_begun,
 };
 use crate::{
+    agent_supervisor::spans::{self, TracedTask},
     domain::{
         inbox_item,
         request::{self, HeaderHints},
         task::{Answer, NewTask, TaskOrigin, TaskOutcome},
         turn::{AfterTurn, Failure, FailureCode, SessionRecord, TurnEnd, TurnState},
     },
-    ports::{InboxError, InboxFile, RenderFile, StoreError},
+    ports::{InboxError, InboxFile, RenderFile, StoreError, traces::Span},
 };
 
 /// Delivers the tasks of a batch.
@@ -35,6 +36,9 @@ pub(super) async fn deliver(job: &TurnJob, report: &mut TurnReport) -> Result<()
     let (began, messages) = (start.started_at, start.tasks.clone());
     shared.store.begin_turn(start).await?;
     tell_begun(job, messages.into_iter());
+    let span = begin_span(job, &loaded, began);
+    let newest = loaded.last();
+    let trace = newest.and_then(|task| task.record.task.traceparent);
     let files = loaded.iter().map(|task| file(&task.record.task));
     let workspace = job.parts.profile.workspace.clone();
     let written = shared.inboxes.write(workspace, files.collect()).await;
@@ -49,9 +53,20 @@ pub(super) async fn deliver(job: &TurnJob, report: &mut TurnReport) -> Result<()
     report.failure.clone_from(&failure);
     let end = end(job, report, failure);
     let ended = ended_fact(job, &end, began);
-    keep_end(&job.parts, end).await;
+    spans::record_end(&job.parts, span, &end);
+    keep_end(&job.parts, end, trace).await;
     shared.activity.tell(ended);
     Ok(())
+}
+
+fn begin_span(job: &TurnJob, loaded: &[Loaded], began: DateTime<Utc>) -> Option<Span> {
+    if !job.parts.shared.traces.is_on() {
+        return None;
+    }
+    let traced = |task: &Loaded| TracedTask::new(&task.waiting, task.record.task.traceparent);
+    let tasks: Vec<_> = loaded.iter().map(traced).collect();
+    spans::record_waits(&job.parts, job.turn, &tasks, began);
+    spans::of_inbox_write(&job.parts, job.turn, &tasks, began)
 }
 
 fn file(task: &Arc<NewTask>) -> RenderFile {

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use super::TurnJob;
 use crate::{
+    agent_supervisor::spans,
     domain::{
         after_turn::TaskFacts,
         ids::MessageId,
         prompt::{self, PromptFacts, ReplyFacts, TaskForPrompt},
         task::{TaskOutcome, TaskRecord, WaitingTask},
+        trace_context::TraceContext,
         turn::{AfterTurn, CliSession, Failure, FailureCode, SessionRecord, TurnOrder, TurnStart},
     },
     ports::StoreError,
@@ -33,6 +35,7 @@ pub(super) struct Prepared {
 pub(super) struct TurnTask {
     pub(super) waiting: WaitingTask,
     pub(super) facts: TaskFacts,
+    pub(super) traceparent: Option<TraceContext>,
 }
 
 /// A task that was read back from the store.
@@ -233,14 +236,15 @@ fn variables(job: &TurnJob, loaded: &[Loaded]) -> Vec<(&'static str, String)> {
     ];
     let newest = loaded.last().map(|task| &task.record.task);
     variables.extend(newest.map(|task| ("POSTROOM_MESSAGE_ID", task.id.to_string())));
-    let traced = newest.and_then(|task| task.traceparent.clone());
-    variables.extend(traced.map(|traceparent| ("TRACEPARENT", traceparent)));
+    let told = spans::told(shared, job.turn, newest.and_then(|task| task.traceparent));
+    variables.extend(told.map(|context| ("TRACEPARENT", context.to_string())));
     variables
 }
 
 fn turn_task(job: &TurnJob, task: &Loaded) -> TurnTask {
     TurnTask {
         waiting: task.waiting.clone(),
+        traceparent: task.record.task.traceparent,
         facts: TaskFacts {
             origin: task.record.task.origin,
             is_background: task.waiting.is_background,

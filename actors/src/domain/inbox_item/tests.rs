@@ -8,6 +8,7 @@ use crate::domain::ids::{ContextId, MessageId};
 
 fn message(form: InboxForm, body: &str) -> StoredMessage {
     StoredMessage {
+        traceparent: None,
         id: MessageId::new(Uuid::nil()),
         received_at: DateTime::UNIX_EPOCH,
         context_id: Some(ContextId::new("tg:1")),

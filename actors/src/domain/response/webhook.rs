@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use serde_json::json;
 
 use super::response_id;
-use crate::domain::{ids::MessageId, task::TaskState};
+use crate::domain::{ids::MessageId, task::TaskState, trace_context::TraceContext};
 
 /// A background response that has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub struct EndedResponse {
     pub state: TaskState,
     /// When.
     pub ended_at: DateTime<Utc>,
+    /// Where it belongs in its trace.
+    pub traceparent: Option<TraceContext>,
 }
 
 /// The type of the event; `None` where it has not ended.
@@ -57,6 +59,7 @@ mod tests {
             caller: "app".to_owned(),
             state: TaskState::Answered,
             ended_at: Utc.timestamp_opt(1_800_000_000, 0).unwrap(),
+            traceparent: None,
         };
         let body = event(&response, event_type(response.state).unwrap());
         let event: Value = serde_json::from_slice(&body).unwrap();

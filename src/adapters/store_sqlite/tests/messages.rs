@@ -101,7 +101,8 @@ pub(super) fn delivery_with(number: u64, envelope: Envelope, beginning: Beginnin
         received_at: second(number),
         body: Bytes::from(format!("{{\"type\":\"STATUS\",\"payload\":{number}}}")),
         traceparent: (number.is_multiple_of(2))
-            .then(|| format!("00-{number:032x}-{number:016x}-01")),
+            .then(|| trace_context(number.into()))
+            .flatten(),
         beginning,
     }
 }

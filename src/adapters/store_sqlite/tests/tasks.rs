@@ -48,7 +48,9 @@ pub(super) fn task(number: u64) -> Arc<NewTask> {
         is_background: number % 2 == 1,
         is_streamed: number % 4 == 1,
         is_kept: number % 4 != 2,
-        traceparent: (number % 3 == 1).then(|| format!("00-{number:032x}-{number:016x}-01")),
+        traceparent: (number % 3 == 1)
+            .then(|| trace_context(number.into()))
+            .flatten(),
         envelope: None,
         is_handed_over: false,
     })
