@@ -11,6 +11,7 @@ mod error;
 mod maintenance;
 mod post_room;
 mod running;
+mod systemd;
 mod tls;
 mod webhooks;
 
@@ -31,6 +32,7 @@ use postroom_actors::{
 use self::backends::Backends;
 pub use self::error::StartError;
 pub use self::post_room::PostRoom;
+pub use self::systemd::ServiceManager;
 use crate::{
     adapters::{store_sqlite, system_clock::SystemClock, tls_certificate::TlsCertificate},
     cli::exit,
@@ -75,6 +77,7 @@ pub fn serve(settings: Settings, mode: Mode) -> anyhow::Result<u8> {
     agent_supervisor::metrics::describe();
     courier_actor::metrics::describe();
     http::metrics::describe();
+    systemd::describe();
     Ok(actix_rt::System::new().block_on(run(settings, mode, metrics))?)
 }
 
@@ -130,8 +133,13 @@ async fn run(settings: Settings, mode: Mode, metrics: PrometheusHandle) -> Resul
         tls::keep_fresh(certificate, told.as_ref(), clock);
     }
     announce(&settings, &shared);
-    let code =
-        shutdown::run_until_stopped(server, metrics_server, bridge, post_room, &shared).await;
+    let servers = shutdown::Servers {
+        own: server,
+        metrics: metrics_server,
+        bridge,
+    };
+    let manager = ServiceManager::of_environment(&shared);
+    let code = shutdown::run_until_stopped(servers, post_room, &shared, &manager).await;
     drop(told);
     Ok(code)
 }

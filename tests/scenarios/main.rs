@@ -71,4 +71,5 @@ mod restart;
 mod shutdown;
 mod slow_clients;
 mod support;
+mod systemd;
 mod tls;

@@ -7,6 +7,7 @@ pub mod client;
 pub mod events;
 pub mod messages;
 pub mod mock_llm;
+pub mod notify_socket;
 pub mod peers;
 pub mod processes;
 pub mod raw;
