@@ -66,6 +66,7 @@ mod openai_webhooks;
 mod openclaw_forms;
 mod origins;
 mod overload;
+mod prometheus;
 mod relay;
 mod restart;
 mod shutdown;

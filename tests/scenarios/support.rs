@@ -10,6 +10,7 @@ pub mod mock_llm;
 pub mod notify_socket;
 pub mod peers;
 pub mod processes;
+pub mod prometheus;
 pub mod raw;
 pub mod real_cli;
 pub mod sides;

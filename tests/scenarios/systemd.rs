@@ -52,7 +52,9 @@ async fn it_tells_that_it_stops_and_that_this_takes_a_while() {
     let broker = Broker::start(options).await;
     broker.ask_later("Hello.", "alice").await;
     broker.until_turn_runs().await;
-    systemd.until_heard("STATUS=agents: 1; waiting tasks: ").await;
+    systemd
+        .until_heard("STATUS=agents: 1; waiting tasks: ")
+        .await;
     let (status, _folder) = broker.stop().await;
     assert!(status.success(), "{status}");
     let heard = systemd.heard();
@@ -105,7 +107,9 @@ async fn a_full_disk_is_no_reason_to_end_the_service() {
     until_refused(&broker).await;
     systemd.until_beats(systemd.beats() + 10).await;
     assert_eq!(broker.chat(&chat("still", json!({}))).await.status, 503);
-    systemd.until_heard("STATUS=agents: 0; waiting tasks: 0").await;
+    systemd
+        .until_heard("STATUS=agents: 0; waiting tasks: 0")
+        .await;
     let heard = systemd.heard();
     assert!(!heard.contains(&"WATCHDOG=trigger".to_owned()), "{heard:?}");
     broker.signal(Signal::TERM);
