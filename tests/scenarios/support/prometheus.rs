@@ -73,7 +73,8 @@ impl Prometheus {
     /// It listens before it answers.
     async fn until_ready(&self) {
         let look = async || self.query("1").await;
-        until_async("a Prometheus that answers", look, Result::is_ok).await;
+        let ready = until_async("a Prometheus that answers", look, Result::is_ok).await;
+        drop(ready);
     }
 
     /// The `data` of an answer of its API; what it said where it did not succeed.
