@@ -30,17 +30,20 @@ fn in_words(agents: &[AgentStatus], unwritten: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use postroom_actors::domain::agent::{Delivery, Permissions};
+    use postroom_actors::domain::{
+        agent::{Delivery, Permissions},
+        ids::AgentId,
+    };
 
     use super::*;
 
     fn agent(id: &str, state: AgentState, waiting: usize) -> AgentStatus {
         AgentStatus {
-            id: id.parse().unwrap(),
+            id: AgentId::parse(id).unwrap(),
             state,
             problem: None,
-            delivery: Delivery::default(),
-            permissions: Permissions::default(),
+            delivery: Delivery::Turn,
+            permissions: Permissions::Bypass,
             cli: String::new(),
             workspace: "/".into(),
             turns: Vec::new(),

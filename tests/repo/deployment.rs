@@ -129,12 +129,13 @@ pub(crate) fn unknown(query: &str, known: &BTreeSet<String>) -> Vec<String> {
 /// What is wrong with a board as a board.
 pub(crate) fn board_problems(board: &Value) -> Vec<String> {
     let mut problems = Vec::new();
+    let is_there = |path| board.pointer(path).is_some();
     for (field, is_right) in [
         ("uid", board["uid"].is_string()),
         ("title", board["title"].is_string()),
         ("schemaVersion", board["schemaVersion"].as_u64() >= Some(36)),
-        ("templating", board["templating"]["list"].is_array()),
-        ("time", board["time"]["from"].is_string()),
+        ("templating", is_there("/templating/list")),
+        ("time", is_there("/time/from")),
     ] {
         if !is_right {
             problems.push(format!("the board's `{field}` is missing or old"));
@@ -165,7 +166,7 @@ fn panel_problem(panel: &Value) -> Option<&'static str> {
         if target["expr"].as_str().is_none_or(str::is_empty) {
             return Some("a target without a query");
         }
-        if target["datasource"]["uid"] != "${datasource}" {
+        if target.pointer("/datasource/uid") != Some(&"${datasource}".into()) {
             return Some("a target of another source");
         }
         if !references.insert(target["refId"].as_str()) {

@@ -1,4 +1,4 @@
-//! Which metrics a PromQL expression asks for.
+//! Which metrics a `PromQL` expression asks for.
 
 /// Words that stand between expressions, and before lists of labels.
 const OPERATORS: [&str; 7] = ["and", "or", "unless", "offset", "bool", "inf", "nan"];

@@ -19,7 +19,7 @@ const FAILED_STARTS: usize = 20;
 #[test]
 fn promtool_takes_rules_and_configuration_and_every_alert_fires_when_it_should() -> ClientResult {
     let folder = shipped(|name, text| match name {
-        "prometheus.yml" => with_key_in(text, Path::new("prometheus.key")),
+        "prometheus.yml" => with_key_in(&text, Path::new("prometheus.key")),
         _ => text,
     });
     fs::write(folder.path().join("prometheus.key"), KEY).unwrap();
@@ -149,11 +149,11 @@ fn watching(broker: &Broker) -> TempDir {
     fs::write(&key, format!("{KEY}\n")).unwrap();
     let file = folder.path().join("prometheus.yml");
     let text = fs::read_to_string(&file).unwrap();
-    fs::write(&file, with_key_in(text, &key)).unwrap();
+    fs::write(&file, with_key_in(&text, &key)).unwrap();
     folder
 }
 
-fn with_key_in(text: String, key: &Path) -> String {
+fn with_key_in(text: &str, key: &Path) -> String {
     let shipped = "/run/secrets/postroom_key";
     assert!(text.contains(shipped), "{text}");
     text.replace(shipped, &key.display().to_string())

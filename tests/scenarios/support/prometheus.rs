@@ -91,7 +91,9 @@ impl Prometheus {
 
     /// The result of a query, or what is wrong with it.
     pub async fn query(&self, query: &str) -> Result<Value, String> {
-        let encoded: String = query.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        let encoded = query
+            .bytes()
+            .fold(String::new(), |text, byte| format!("{text}%{byte:02X}"));
         let data = self.ask(&format!("query?query={encoded}")).await?;
         Ok(data["result"].clone())
     }
