@@ -9,6 +9,7 @@ mod attempts;
 mod body;
 mod embeddings;
 mod event_text;
+mod metrics;
 mod models;
 mod pump;
 mod report;
@@ -29,6 +30,7 @@ use tokio::sync::oneshot;
 pub use self::{
     body::RelayBody,
     embeddings::{Embedder, EmbeddingsError, EmbeddingsJob},
+    metrics::METRICS,
     models::BackendModels,
     urls::join_url,
 };

@@ -8,7 +8,7 @@ mod backends;
 pub mod bridge;
 mod courier;
 mod error;
-mod maintenance;
+pub mod maintenance;
 mod post_room;
 mod running;
 mod systemd;
@@ -24,7 +24,6 @@ use std::{
 use actix_web::{App, HttpServer, dev::Server, middleware::from_fn, web};
 use metrics_exporter_prometheus::PrometheusHandle;
 use postroom_actors::{
-    agent_supervisor, backend_relay, courier as courier_actor,
     domain::ids::AgentId,
     ports::{Clock, turns::HiredAgent},
 };
@@ -34,7 +33,7 @@ pub use self::error::StartError;
 pub use self::post_room::PostRoom;
 pub use self::systemd::ServiceManager;
 use crate::{
-    adapters::{store_sqlite, system_clock::SystemClock, tls_certificate::TlsCertificate},
+    adapters::{system_clock::SystemClock, tls_certificate::TlsCertificate},
     cli::exit,
     http::{self, SharedState, auth, cors, panics},
     settings::Settings,
@@ -72,12 +71,6 @@ pub fn serve(settings: Settings, mode: Mode) -> anyhow::Result<u8> {
         tracing::warn!("{warning}");
     }
     let metrics = telemetry::start_metrics()?;
-    store_sqlite::describe();
-    backend_relay::metrics::describe();
-    agent_supervisor::metrics::describe();
-    courier_actor::metrics::describe();
-    http::metrics::describe();
-    systemd::describe();
     Ok(actix_rt::System::new().block_on(run(settings, mode, metrics))?)
 }
 

@@ -1,28 +1,26 @@
 //! Logs and metrics.
 
+mod catalogue;
+mod kept;
+mod process;
 mod text_format;
 
 use std::io::{self, IsTerminal};
 
 use anyhow::Context;
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{EnvFilter, Layer, Registry, layer::SubscriberExt};
 
 use self::text_format::TextFormat;
+pub use self::{
+    catalogue::{catalogue, series_names},
+    kept::show_kept,
+};
 use crate::settings::{LogFormat, Origin, Settings};
 
 /// Lines that wait for a slow reader of the log before further ones are dropped.
 const BUFFERED_LINES: usize = 8192;
-
-/// Bounds of every histogram of seconds: 0.1 ms to 100 s.
-const SECONDS: [f64; 18] = [
-    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
-    5.0, 10.0, 30.0, 100.0,
-];
-
-/// Bounds of every histogram of counts.
-const COUNTS: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
 
 /// Starts the log on standard error. Lines are written until the guard is dropped.
 ///
@@ -67,10 +65,16 @@ fn format(settings: &Settings) -> LogFormat {
 /// # Errors
 /// Where metrics have been started before.
 pub fn start_metrics() -> anyhow::Result<PrometheusHandle> {
-    let builder = PrometheusBuilder::new()
-        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?
-        .set_buckets_for_metric(Matcher::Suffix("_size".to_owned()), &COUNTS)?;
-    builder
+    let metrics = catalogue::with_buckets(PrometheusBuilder::new())?
         .install_recorder()
-        .context("failed to start the metrics")
+        .context("failed to start the metrics")?;
+    catalogue::describe();
+    Ok(metrics)
+}
+
+/// All metrics in Prometheus' text form. Reads a few files of `/proc`: call it where waiting is
+/// allowed.
+pub fn render(metrics: &PrometheusHandle) -> String {
+    process::look();
+    catalogue::with_counters_named(metrics.render())
 }

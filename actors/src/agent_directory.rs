@@ -186,7 +186,7 @@ fn start(parts: &DirectoryParts, profile: AgentProfile, is_stopped: bool) -> Age
         return agent;
     }
     let replaced = parts.agents.find(&profile.id);
-    let supervisor = Mailbox::new("agent_supervisor");
+    let supervisor = Mailbox::of_agent("agent_supervisor", &profile.id);
     let agent = Agent {
         profile: Arc::new(profile),
         supervisor: supervisor.clone(),
@@ -291,7 +291,7 @@ impl Handler<TakeInAgents> for AgentDirectory {
     type Result = ();
 
     fn handle(&mut self, asked: TakeInAgents, ctx: &mut Self::Context) {
-        self.parts.depth.taken();
+        let _handling = self.parts.depth.taken();
         let taken_in = take_in(self.parts.clone(), asked.whom).into_actor(self);
         ctx.spawn(taken_in.map(move |problems, actor: &mut Self, _| {
             for problem in &problems {
@@ -308,7 +308,7 @@ impl Handler<HireAgent> for AgentDirectory {
     type Result = ();
 
     fn handle(&mut self, asked: HireAgent, ctx: &mut Self::Context) {
-        self.parts.depth.taken();
+        let _handling = self.parts.depth.taken();
         let HireAgent { id, hired, reply } = asked;
         let hired = hire(self.parts.clone(), id, hired).into_actor(self);
         // Whoever asked may be gone; the agent is there all the same.
@@ -322,7 +322,7 @@ impl Handler<TellAgent> for AgentDirectory {
     type Result = ();
 
     fn handle(&mut self, told: TellAgent, ctx: &mut Self::Context) {
-        self.parts.depth.taken();
+        let _handling = self.parts.depth.taken();
         let TellAgent { id, state, reply } = told;
         let told = Self::tell(self.parts.clone(), id, state).into_actor(self);
         ctx.spawn(told.map(move |told, _, _| {
@@ -335,7 +335,7 @@ impl Handler<RemoveAgent> for AgentDirectory {
     type Result = ();
 
     fn handle(&mut self, asked: RemoveAgent, ctx: &mut Self::Context) {
-        self.parts.depth.taken();
+        let _handling = self.parts.depth.taken();
         let RemoveAgent { id, reply } = asked;
         let removed = Self::remove(self.parts.clone(), id).into_actor(self);
         ctx.spawn(removed.map(move |removed, _, _| {
@@ -348,7 +348,7 @@ impl Handler<GetStatus> for AgentDirectory {
     type Result = ActorStatus;
 
     fn handle(&mut self, _: GetStatus, _: &mut Self::Context) -> ActorStatus {
-        self.parts.depth.taken();
+        let _handling = self.parts.depth.taken();
         ActorStatus {
             actor: "agent_directory",
             waiting: 0,

@@ -12,6 +12,7 @@
 //! | [`SetRunState`], [`Retire`] | `AgentDirectory` | none; when all is ended |
 //! | [`WindDown`] | shutdown | when no turn runs |
 //! | [`GetAgentStatus`] | HTTP handlers | [`AgentStatus`] |
+//! | [`GetStatus`] | the metrics | [`ActorStatus`]; its `state` is the agent's |
 
 mod ending;
 mod intake;
@@ -53,6 +54,7 @@ use crate::{
         turn_queue::TurnQueue,
     },
     feed::{Feed, TaskEvent, TaskFeeds, TurnFeeds},
+    lifecycle::{ActorStatus, GetStatus},
     ports::{
         Clock, IdSource,
         turns::{AgentInboxes, TaskStore, TurnLauncher, TurnTokens},
@@ -206,7 +208,7 @@ impl Handler<QueueTask> for AgentSupervisor {
     type Result = ();
 
     fn handle(&mut self, queued: QueueTask, ctx: &mut Self::Context) {
-        self.parts.depth.taken();
+        let _handling = self.parts.depth.taken();
         self.take_in(queued, ctx);
     }
 }
@@ -215,7 +217,7 @@ impl Handler<CancelTask> for AgentSupervisor {
     type Result = ();
 
     fn handle(&mut self, cancel: CancelTask, ctx: &mut Self::Context) {
-        self.parts.depth.taken();
+        let _handling = self.parts.depth.taken();
         self.cancel_task(cancel, ctx);
     }
 }
@@ -224,7 +226,7 @@ impl Handler<AnswerTask> for AgentSupervisor {
     type Result = ();
 
     fn handle(&mut self, answer: AnswerTask, ctx: &mut Self::Context) {
-        self.parts.depth.taken();
+        let _handling = self.parts.depth.taken();
         self.end_task(answer.task, answer.outcome, answer.reply, ctx);
     }
 }
@@ -233,7 +235,7 @@ impl Handler<RetryTask> for AgentSupervisor {
     type Result = ();
 
     fn handle(&mut self, retry: RetryTask, ctx: &mut Self::Context) {
-        self.parts.depth.taken();
+        let _handling = self.parts.depth.taken();
         self.retry_task(retry, ctx);
     }
 }
@@ -242,8 +244,10 @@ impl Handler<CallbackReceived> for AgentSupervisor {
     type Result = ();
 
     fn handle(&mut self, callback: CallbackReceived, _: &mut Self::Context) {
-        self.parts.depth.taken();
-        metrics::callback(&self.parts.profile.id);
+        let _handling = self.parts.depth.taken();
+        if let Some(running) = self.running.get_mut(&callback.turn) {
+            running.callbacks = running.callbacks.saturating_add(1);
+        }
         if let Some(feed) = self.parts.shared.turn_feeds.find(&callback.turn) {
             feed.publish(TurnEvent::CalledBack {
                 message: callback.message,
@@ -258,7 +262,7 @@ impl Handler<CancelTurn> for AgentSupervisor {
     type Result = ();
 
     fn handle(&mut self, cancel: CancelTurn, _: &mut Self::Context) {
-        self.parts.depth.taken();
+        let _handling = self.parts.depth.taken();
         match self.running.get_mut(&cancel.turn) {
             Some(running) => running.stop(StopReason::Cancelled, Some(cancel.reply)),
             None => {
@@ -272,7 +276,7 @@ impl Handler<SetRunState> for AgentSupervisor {
     type Result = ();
 
     fn handle(&mut self, state: SetRunState, ctx: &mut Self::Context) {
-        self.parts.depth.taken();
+        let _handling = self.parts.depth.taken();
         match state {
             SetRunState::Stop => {
                 self.parts.is_stopped.store(true, Ordering::Relaxed);
@@ -298,7 +302,7 @@ impl Handler<WindDown> for AgentSupervisor {
     type Result = ();
 
     fn handle(&mut self, wind_down: WindDown, ctx: &mut Self::Context) {
-        self.parts.depth.taken();
+        let _handling = self.parts.depth.taken();
         let closing = if wind_down.stop {
             Closing::Replaced
         } else {
@@ -324,7 +328,7 @@ impl Handler<Retire> for AgentSupervisor {
     type Result = ();
 
     fn handle(&mut self, retire: Retire, ctx: &mut Self::Context) {
-        self.parts.depth.taken();
+        let _handling = self.parts.depth.taken();
         self.closing = Some(Closing::Retiring);
         self.at_rest.push(retire.reply);
         self.stop_all(StopReason::Cancelled);
@@ -333,11 +337,20 @@ impl Handler<Retire> for AgentSupervisor {
     }
 }
 
+impl Handler<GetStatus> for AgentSupervisor {
+    type Result = ActorStatus;
+
+    fn handle(&mut self, _: GetStatus, _: &mut Self::Context) -> ActorStatus {
+        let _handling = self.parts.depth.taken();
+        self.short_status()
+    }
+}
+
 impl Handler<GetAgentStatus> for AgentSupervisor {
     type Result = AgentStatus;
 
     fn handle(&mut self, _: GetAgentStatus, _: &mut Self::Context) -> AgentStatus {
-        self.parts.depth.taken();
+        let _handling = self.parts.depth.taken();
         self.status()
     }
 }

@@ -210,7 +210,7 @@ impl Handler<AdmitRelay> for BackendRelay {
     type Result = Result<RelayPlan, RelayRefused>;
 
     fn handle(&mut self, _admit: AdmitRelay, _context: &mut Self::Context) -> Self::Result {
-        self.depth.taken();
+        let _handling = self.depth.taken();
         if self.in_flight.len() >= MAX_IN_FLIGHT {
             return Err(RelayRefused::TooMany);
         }
@@ -228,7 +228,7 @@ impl Handler<AdmitRetry> for BackendRelay {
     type Result = bool;
 
     fn handle(&mut self, retry: AdmitRetry, _context: &mut Self::Context) -> bool {
-        self.depth.taken();
+        let _handling = self.depth.taken();
         let is_admitted = self.in_flight.contains_key(&retry.relay)
             && self.fleet.admit_retry(&retry.backend, self.clock.now());
         if is_admitted {
@@ -242,7 +242,7 @@ impl Handler<RelayProgress> for BackendRelay {
     type Result = ();
 
     fn handle(&mut self, progress: RelayProgress, context: &mut Self::Context) {
-        self.depth.taken();
+        let _handling = self.depth.taken();
         match progress {
             RelayProgress::AttemptFailed {
                 relay,
@@ -275,7 +275,7 @@ impl Handler<GetStatus> for BackendRelay {
     type Result = ActorStatus;
 
     fn handle(&mut self, _get: GetStatus, _context: &mut Self::Context) -> ActorStatus {
-        self.depth.taken();
+        let _handling = self.depth.taken();
         let now = self.clock.now();
         let oldest = self.in_flight.values().map(|running| running.since).min();
         ActorStatus {

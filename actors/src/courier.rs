@@ -145,7 +145,7 @@ impl Handler<SendMessage> for Courier {
     type Result = ();
 
     fn handle(&mut self, send: SendMessage, ctx: &mut Self::Context) {
-        self.parts.depth.taken();
+        let _handling = self.parts.depth.taken();
         self.take_in(send, ctx);
     }
 }
@@ -154,7 +154,7 @@ impl Handler<WatchDelivery> for Courier {
     type Result = ();
 
     fn handle(&mut self, watch: WatchDelivery, _: &mut Self::Context) {
-        self.parts.depth.taken();
+        let _handling = self.parts.depth.taken();
         self.watch(watch);
     }
 }
@@ -163,7 +163,7 @@ impl Handler<CancelDelivery> for Courier {
     type Result = ();
 
     fn handle(&mut self, cancel: CancelDelivery, ctx: &mut Self::Context) {
-        self.parts.depth.taken();
+        let _handling = self.parts.depth.taken();
         self.cancel(cancel, ctx);
     }
 }
@@ -172,7 +172,7 @@ impl Handler<RetryDelivery> for Courier {
     type Result = ();
 
     fn handle(&mut self, retry: RetryDelivery, ctx: &mut Self::Context) {
-        self.parts.depth.taken();
+        let _handling = self.parts.depth.taken();
         self.retry(retry, ctx);
     }
 }
@@ -181,7 +181,7 @@ impl Handler<Drain> for Courier {
     type Result = ResponseFuture<()>;
 
     fn handle(&mut self, _: Drain, ctx: &mut Self::Context) -> ResponseFuture<()> {
-        self.parts.depth.taken();
+        let _handling = self.parts.depth.taken();
         let (sender, receiver) = oneshot::channel();
         self.is_draining = true;
         self.drained.push(sender);
@@ -197,7 +197,7 @@ impl Handler<GetStatus> for Courier {
     type Result = ActorStatus;
 
     fn handle(&mut self, _: GetStatus, _: &mut Self::Context) -> ActorStatus {
-        self.parts.depth.taken();
+        let _handling = self.parts.depth.taken();
         self.status()
     }
 }

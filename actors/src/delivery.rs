@@ -18,9 +18,43 @@ use actix::{
     dev::{MessageResponse, ToEnvelope},
     prelude::SendError,
 };
+use metrics::{Counter, Histogram};
 use thiserror::Error;
+use tokio::time::Instant;
 
-use crate::lifecycle::GetStatus;
+use crate::{
+    domain::{
+        ids::AgentId,
+        metric::{Buckets, Metric, MetricUnit},
+    },
+    lifecycle::GetStatus,
+};
+
+const MESSAGES: &str = "postroom_actor_messages_total";
+const HANDLER_TIME: &str = "postroom_actor_handler_seconds";
+const REFUSED: &str = "postroom_actor_refused_total";
+
+/// What is counted at mailboxes.
+pub const METRICS: &[Metric] = &[
+    Metric::counter(
+        MESSAGES,
+        &["actor"],
+        "Messages that an actor has handled; of agents' supervisors, by agent",
+    )
+    .sometimes(&["agent"]),
+    Metric::histogram(
+        HANDLER_TIME,
+        Buckets::Work,
+        &["actor"],
+        "Time that an actor's handlers took; what they leave to be done later is not in it",
+    )
+    .unit(MetricUnit::Seconds),
+    Metric::counter(
+        REFUSED,
+        &["actor", "reason"],
+        "Messages that did not reach an actor or were not answered in time: full, closed, timed_out",
+    ),
+];
 
 /// Why a message did not reach an actor.
 #[derive(Debug, Clone, Copy, Error, PartialEq, Eq)]
@@ -36,31 +70,95 @@ pub enum DeliveryError {
     TimedOut(&'static str),
 }
 
-/// Messages that wait in one actor's mailbox; shared by its senders and its handlers.
+/// What is counted at one actor's mailbox; shared by its senders and its handlers.
 #[derive(Debug, Clone, Default)]
-pub struct Depth(Arc<AtomicUsize>);
+pub struct Depth(Arc<Counts>);
+
+struct Counts {
+    waiting: AtomicUsize,
+    handled: Counter,
+    took: Histogram,
+}
+
+impl Default for Counts {
+    fn default() -> Self {
+        Self {
+            waiting: AtomicUsize::new(0),
+            handled: Counter::noop(),
+            took: Histogram::noop(),
+        }
+    }
+}
+
+impl fmt::Debug for Counts {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_tuple("Counts")
+            .field(&self.waiting)
+            .finish()
+    }
+}
+
+/// A handler at work: from its first line until this is dropped.
+#[derive(Debug)]
+#[must_use = "it measures the handler until it is dropped"]
+pub struct Handling {
+    counts: Arc<Counts>,
+    began: Instant,
+}
+
+impl Drop for Handling {
+    fn drop(&mut self) {
+        self.counts.handled.increment(1);
+        self.counts.took.record(self.began.elapsed());
+    }
+}
 
 impl Depth {
-    /// A handler has begun with a message. Call it first in every handler.
-    pub fn taken(&self) {
-        // A restarted actor may take what was counted for its predecessor: never below zero.
-        let lower = |depth: usize| Some(depth.saturating_sub(1));
-        self.0
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, lower)
-            .ok();
+    /// The handles are looked up here, once, so that a message costs no look-up.
+    fn of(actor: &'static str, agent: Option<&AgentId>) -> Self {
+        let handled = if let Some(agent) = agent {
+            metrics::counter!(MESSAGES, "actor" => actor, "agent" => agent.to_string())
+        } else {
+            metrics::counter!(MESSAGES, "actor" => actor)
+        };
+        Self(Arc::new(Counts {
+            waiting: AtomicUsize::new(0),
+            handled,
+            took: metrics::histogram!(HANDLER_TIME, "actor" => actor),
+        }))
+    }
+
+    /// A handler has begun with a message; it ends where the guard is dropped. Call it first in
+    /// every handler: `let _handling = self.depth.left();`.
+    pub fn taken(&self) -> Handling {
+        self.left();
+        Handling {
+            counts: Arc::clone(&self.0),
+            began: Instant::now(),
+        }
     }
 
     /// How many messages wait now.
     pub fn now(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
+        self.0.waiting.load(Ordering::Relaxed)
     }
 
     fn entered(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.0.waiting.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn left(&self) {
+        // A restarted actor may take what was counted for its predecessor: never below zero.
+        let lower = |waiting: usize| Some(waiting.saturating_sub(1));
+        self.0
+            .waiting
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, lower)
+            .ok();
     }
 
     fn reset(&self) {
-        self.0.store(0, Ordering::Relaxed);
+        self.0.waiting.store(0, Ordering::Relaxed);
     }
 }
 
@@ -96,7 +194,16 @@ impl<A: Actor<Context = Context<A>>> Mailbox<A> {
         Self {
             name,
             current: Arc::default(),
-            depth: Depth::default(),
+            depth: Depth::of(name, None),
+        }
+    }
+
+    /// The same for one of many actors of this name: that of an agent.
+    pub fn of_agent(name: &'static str, agent: &AgentId) -> Self {
+        Self {
+            name,
+            current: Arc::default(),
+            depth: Depth::of(name, Some(agent)),
         }
     }
 
@@ -154,7 +261,7 @@ impl<A: Actor<Context = Context<A>>> Mailbox<A> {
         };
         self.depth.entered();
         address.try_send(message).map_err(|error| {
-            self.depth.taken();
+            self.depth.left();
             match error {
                 SendError::Full(message) => (self.refused("full"), message),
                 SendError::Closed(message) => (self.refused("closed"), message),
@@ -198,19 +305,18 @@ impl<A: Actor<Context = Context<A>>> Mailbox<A> {
         match tokio::time::timeout(deadline, address.send(message)).await {
             Ok(Ok(reply)) => Ok(reply),
             Ok(Err(_)) => {
-                self.depth.taken();
+                self.depth.left();
                 Err(self.refused("closed"))
             }
             Err(_) => {
-                self.depth.taken();
+                self.depth.left();
                 Err(self.refused("timed_out"))
             }
         }
     }
 
     fn refused(&self, reason: &'static str) -> DeliveryError {
-        metrics::counter!("postroom_actor_refused_total", "actor" => self.name, "reason" => reason)
-            .increment(1);
+        metrics::counter!(REFUSED, "actor" => self.name, "reason" => reason).increment(1);
         match reason {
             "full" => DeliveryError::Full(self.name),
             "timed_out" => DeliveryError::TimedOut(self.name),

@@ -18,6 +18,7 @@ pub mod envelope;
 pub mod ids;
 pub mod inbox_item;
 pub mod loop_guard;
+pub mod metric;
 pub mod narration;
 pub mod openclaw;
 pub mod party;

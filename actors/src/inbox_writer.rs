@@ -30,11 +30,38 @@ use crate::{
         envelope::{PendingItem, RelayOutcome, Sequence, StoredMessage},
         ids::MessageId,
         inbox_item::ItemExtras,
+        metric::{Buckets, Metric},
     },
     lifecycle::{ActorStatus, Drain, GetStatus},
     ports::{Clock, InboxStore, MessageStore},
     router::Router,
 };
+
+const PENDING: &str = "postroom_inbox_pending";
+const FILES_WRITTEN: &str = "postroom_inbox_files_written_total";
+const WRITE_FAILURES: &str = "postroom_inbox_write_failures_total";
+const BATCH_SIZE: &str = "postroom_inbox_batch_size";
+
+/// What is counted about the inbox.
+pub const METRICS: &[Metric] = &[
+    Metric::gauge(
+        PENDING,
+        &[],
+        "Accepted messages whose file is not written yet",
+    ),
+    Metric::counter(FILES_WRITTEN, &[], "Inbox files written and synced"),
+    Metric::counter(
+        WRITE_FAILURES,
+        &[],
+        "Inbox writes that failed and are tried again",
+    ),
+    Metric::histogram(
+        BATCH_SIZE,
+        Buckets::Counts,
+        &[],
+        "Messages in one inbox file",
+    ),
+];
 
 /// A message was accepted and belongs in the inbox.
 ///
@@ -186,7 +213,7 @@ impl InboxWriter {
     }
 
     fn report(&mut self) {
-        metrics::gauge!("postroom_inbox_pending").set(count(self.batcher.len()));
+        metrics::gauge!(PENDING).set(count(self.batcher.len()));
         self.tell_whether_behind();
         if self.batcher.is_empty() {
             for drained in self.drained.drain(..) {
@@ -221,7 +248,7 @@ impl Handler<AppendToInbox> for InboxWriter {
     type Result = ();
 
     fn handle(&mut self, append: AppendToInbox, ctx: &mut Self::Context) {
-        self.parts.depth.taken();
+        let _handling = self.parts.depth.taken();
         if append.item.sequence <= self.recovered_through {
             return;
         }
@@ -235,7 +262,7 @@ impl Handler<ReplyArrived> for InboxWriter {
     type Result = ();
 
     fn handle(&mut self, reply: ReplyArrived, ctx: &mut Self::Context) {
-        self.parts.depth.taken();
+        let _handling = self.parts.depth.taken();
         self.batcher.reply(reply.message, reply.text, reply.outcome);
         self.write_due(ctx);
     }
@@ -245,7 +272,7 @@ impl Handler<Drain> for InboxWriter {
     type Result = ResponseFuture<()>;
 
     fn handle(&mut self, _: Drain, ctx: &mut Self::Context) -> ResponseFuture<()> {
-        self.parts.depth.taken();
+        let _handling = self.parts.depth.taken();
         let (sender, receiver) = oneshot::channel();
         self.drained.push(sender);
         self.batcher.give_up_replies();
@@ -261,7 +288,7 @@ impl Handler<GetStatus> for InboxWriter {
     type Result = ActorStatus;
 
     fn handle(&mut self, _: GetStatus, _: &mut Self::Context) -> ActorStatus {
-        self.parts.depth.taken();
+        let _handling = self.parts.depth.taken();
         let now = self.parts.clock.now();
         let age = self
             .batcher

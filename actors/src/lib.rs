@@ -27,6 +27,7 @@
 pub mod agent_directory;
 pub mod agent_supervisor;
 pub mod backend_relay;
+pub mod catalogue;
 pub mod courier;
 pub mod delivery;
 pub mod domain;
@@ -37,3 +38,4 @@ pub mod ports;
 pub mod router;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+pub mod token_usage;

@@ -7,9 +7,21 @@ use serde::Serialize;
 
 use crate::{
     delivery::Mailbox,
-    domain::restart::{Decision, RestartIntensity},
+    domain::{
+        metric::Metric,
+        restart::{Decision, RestartIntensity},
+    },
     ports::Clock,
 };
+
+const RESTARTS: &str = "postroom_actor_restarts_total";
+
+/// What is counted about the lives of actors.
+pub const METRICS: &[Metric] = &[Metric::counter(
+    RESTARTS,
+    &["actor"],
+    "Failures of an actor; after each but the last of many it is started anew",
+)];
 
 /// Asks an actor how it is.
 #[derive(Debug, Clone, Copy, Message)]
@@ -70,7 +82,7 @@ async fn run_again_and_again<A, F>(
         let Err(failure) = run.await else {
             break;
         };
-        metrics::counter!("postroom_actor_restarts_total", "actor" => actor).increment(1);
+        metrics::counter!(RESTARTS, "actor" => actor).increment(1);
         match intensity.failed(clock.now()) {
             Decision::RestartAfter(pause) => {
                 tracing::error!(actor, %failure, ?pause, "actor failed; starting it again");

@@ -189,7 +189,7 @@ impl Handler<Accept> for Router {
     type Result = ();
 
     fn handle(&mut self, mut accept: Accept, ctx: &mut Self::Context) {
-        self.depth.taken();
+        let _handling = self.depth.taken();
         match (accept.continues.take(), accept.envelope.context_id.clone()) {
             (Some(request), Some(context_id)) => {
                 tool_loop::accept_step(self, request, context_id, accept, ctx);
@@ -203,7 +203,7 @@ impl Handler<ContextsMarked> for Router {
     type Result = ();
 
     fn handle(&mut self, marked: ContextsMarked, _: &mut Self::Context) {
-        self.depth.taken();
+        let _handling = self.depth.taken();
         for context_id in &marked.0 {
             self.announced.forget(context_id);
         }
@@ -214,7 +214,7 @@ impl Handler<GetStatus> for Router {
     type Result = ActorStatus;
 
     fn handle(&mut self, _: GetStatus, _: &mut Self::Context) -> ActorStatus {
-        self.depth.taken();
+        let _handling = self.depth.taken();
         ActorStatus {
             actor: "router",
             waiting: self.commits.max_capacity() - self.commits.capacity(),

@@ -7,11 +7,14 @@
 use std::{path::Path, sync::Arc};
 
 use postroom_actors::{
-    domain::ids::ContextId,
+    domain::{ids::ContextId, metric::Metric},
     ports::{InboxError, InboxStore, RenderFile, SendFuture, WrittenFile},
 };
 use sha2::{Digest, Sha256};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::{
+    sync::{Semaphore, oneshot},
+    time::Instant,
+};
 
 use call::Call;
 use folder::Folder;
@@ -28,6 +31,15 @@ const MARKS_FOLDER: &str = ".context_ids";
 
 /// How many files may be on their way to the disk. A call with more takes all the places.
 const MAX_FILES_IN_FLIGHT: u32 = 1024;
+
+const SYNC_DURATION: &str = "postroom_inbox_sync_seconds";
+
+/// What is counted about inbox folders.
+pub const METRICS: &[Metric] = &[Metric::seconds(
+    SYNC_DURATION,
+    &[],
+    "Time of one write of inbox files: from its place in the queue until files and folder are synced",
+)];
 
 /// The inbox folder and the marks of contexts beside it.
 #[derive(Debug)]
@@ -85,6 +97,7 @@ impl InboxStore for InboxFiles {
                 marks,
                 pool,
                 answer,
+                began: Instant::now(),
                 places: held,
             };
             call.start(files);
@@ -93,6 +106,7 @@ impl InboxStore for InboxFiles {
     }
 
     fn is_context_seen(&self, context_id: &ContextId) -> bool {
+        fail::fail_point!("inbox::is_context_seen");
         let mark = self.marks.path().join(mark_name(context_id));
         mark.symlink_metadata().is_ok()
     }

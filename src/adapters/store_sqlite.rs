@@ -29,6 +29,7 @@ mod recovery;
 mod rows;
 mod schema;
 mod state;
+mod tally;
 mod task_queries;
 mod task_rows;
 mod task_store;
@@ -57,7 +58,7 @@ use postroom_actors::{
 };
 use thiserror::Error;
 
-pub use self::metrics::describe;
+pub use self::metrics::METRICS;
 use self::{
     changes::{Change, Told},
     folder::StoreFolder,

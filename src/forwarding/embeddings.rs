@@ -21,12 +21,13 @@ use postroom_actors::{
         retry::{AttemptFailure, next_retry, parse_retry_after},
     },
     ports::{Clock, Upstream, UpstreamBody, UpstreamRequest, UpstreamResponse},
+    token_usage::{self, Operation},
 };
 use tokio::time::Instant;
 
 pub use self::error::EmbeddingsError;
 use self::{admission::Gate, error::Failed};
-use super::urls::join_url;
+use super::{metrics::EMBEDDINGS_FAILURES, urls::join_url};
 
 const PATH: &str = "/v1/embeddings";
 
@@ -113,8 +114,7 @@ impl Embedder {
             _ => None,
         };
         tracing::warn!(path = PATH, status, %error, "embeddings_failed");
-        metrics::counter!("postroom_embeddings_failures_total", "reason" => failure.reason())
-            .increment(1);
+        metrics::counter!(EMBEDDINGS_FAILURES, "reason" => failure.reason()).increment(1);
         self.gate.failed(*failure);
     }
 
@@ -132,7 +132,12 @@ impl Embedder {
         let answer = read(response.body, MAX_JSON)
             .await?
             .ok_or_else(|| Failed::broken("the answer is larger than 20 MiB"))?;
-        vectors::in_encoding(answer, job.encoding).map_err(|bad| Failed::broken(&bad.to_string()))
+        let embeddings = vectors::in_encoding(answer, job.encoding)
+            .map_err(|bad| Failed::broken(&bad.to_string()))?;
+        if let Some(tokens) = embeddings.input_tokens {
+            token_usage::note(Operation::Embeddings(&self.backend.name), tokens, None);
+        }
+        Ok(embeddings.body)
     }
 
     fn request(&self, body: Bytes, job: &EmbeddingsJob<'_>, begun: Instant) -> UpstreamRequest {

@@ -24,6 +24,7 @@ use super::{
     Inner, RelayAnswer, RelayJob,
     attempts::{Answer, Asked, Content, PATH, find_answer},
     event_text,
+    metrics::Passing,
     report::Report,
 };
 
@@ -146,8 +147,13 @@ impl<E: 'static> Pump<E> {
 
     async fn deliver(mut self, answer: Answer) {
         let stall = answer.backend.timeouts.idle;
+        let passing = Passing::of(&answer.backend);
         match answer.content {
             Content::Whole { chunks, reply } => {
+                for chunk in &chunks {
+                    passing.chunk(chunk);
+                }
+                passing.used(reply.usage);
                 self.client
                     .give_whole(answer.status, answer.content_type, chunks)
                     .await;
@@ -160,17 +166,25 @@ impl<E: 'static> Pump<E> {
             } => {
                 self.client
                     .start_stream(answer.status, answer.content_type, stall);
-                self.stream(first, rest, collector).await;
+                self.stream(first, rest, collector, passing).await;
             }
         }
     }
 
-    async fn stream(mut self, first: Bytes, rest: UpstreamBody, mut collector: ReplyCollector) {
+    async fn stream(
+        mut self,
+        first: Bytes,
+        rest: UpstreamBody,
+        mut collector: ReplyCollector,
+        mut passing: Passing,
+    ) {
+        passing.chunk(&first);
         self.client.send(first).await;
-        let end = self.pass_on(rest, &mut collector).await;
+        let end = self.pass_on(rest, &mut collector, &mut passing).await;
         let position = collector.position();
         let is_done = collector.is_done();
         let reply = collector.finish();
+        passing.used(reply.usage);
         if matches!(end, StreamEnd::Cancelled) {
             return self.report.end(RelayOutcome::Cancelled, reply.text).await;
         }
@@ -186,8 +200,10 @@ impl<E: 'static> Pump<E> {
         &mut self,
         mut rest: UpstreamBody,
         collector: &mut ReplyCollector,
+        passing: &mut Passing,
     ) -> StreamEnd {
         let keep_alive = self.inner.settings.keep_alive;
+        passing.waits();
         loop {
             tokio::select! {
                 biased;
@@ -195,8 +211,10 @@ impl<E: 'static> Pump<E> {
                     None => return StreamEnd::ByItself,
                     Some(Err(error)) => return StreamEnd::Broken(error),
                     Some(Ok(chunk)) => {
+                        passing.next(&chunk);
                         collector.feed(&chunk);
                         self.client.send(chunk).await;
+                        passing.waits();
                     }
                 },
                 () = self.client.gone() => {}

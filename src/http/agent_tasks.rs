@@ -23,7 +23,7 @@ use postroom_actors::{
 };
 use tokio::sync::{SemaphorePermit, oneshot};
 
-use super::{SharedState, error::ApiError, waiting};
+use super::{SharedState, error::ApiError, metrics::REQUESTS_REFUSED, waiting};
 
 /// Tells the message's id with every answer to a task.
 const ID_HEADER: HeaderName = HeaderName::from_static("x-postroom-message-id");
@@ -125,7 +125,7 @@ pub(super) fn admit(shared: &SharedState) -> Result<SemaphorePermit<'_>, ApiErro
 /// 503 where too much is being accepted.
 pub(super) fn permit(shared: &SharedState) -> Result<SemaphorePermit<'_>, ApiError> {
     shared.permits.try_acquire().map_err(|_none_left| {
-        metrics::counter!("postroom_requests_refused_total", "reason" => "busy").increment(1);
+        ::metrics::counter!(REQUESTS_REFUSED, "reason" => "busy").increment(1);
         ApiError::busy()
     })
 }

@@ -26,7 +26,7 @@ use super::{
     AppState, SharedState, agent_chat, auth, body,
     error::ApiError,
     incoming::{Incoming, asked_agent},
-    metrics::note_request,
+    metrics::{ACCEPT_DURATION, REQUESTS_REFUSED, note_request},
 };
 use crate::{
     forwarding::{RelayAnswer, RelayJob},
@@ -198,8 +198,7 @@ pub(super) fn accept(
     async move {
         // A router that ends without an answer may or may not have kept it: not accepted.
         let accepted = handed_over?.await.map_err(|_gone| AcceptError::Busy)??;
-        metrics::histogram!("postroom_accept_duration_seconds")
-            .record(began.elapsed().as_secs_f64());
+        ::metrics::histogram!(ACCEPT_DURATION).record(began.elapsed().as_secs_f64());
         Ok(accepted)
     }
 }
@@ -211,7 +210,7 @@ fn hand_over(
     reply_due: Option<DateTime<Utc>>,
 ) -> Result<oneshot::Receiver<Result<Accepted, AcceptError>>, ApiError> {
     let Ok(permit) = Arc::clone(&shared.permits).try_acquire_owned() else {
-        metrics::counter!("postroom_requests_refused_total", "reason" => "busy").increment(1);
+        ::metrics::counter!(REQUESTS_REFUSED, "reason" => "busy").increment(1);
         return Err(ApiError::busy());
     };
     let continues = facts

@@ -97,6 +97,7 @@ impl<'a> Incoming<'a> {
             is_kept: checked.store,
             traceparent: self.traceparent(),
             envelope: None,
+            is_handed_over: false,
         }
     }
 

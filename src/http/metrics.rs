@@ -1,10 +1,44 @@
 //! `GET /metrics`, in Prometheus' text form.
 
+pub mod scrape;
+
 use actix_web::{HttpRequest, HttpResponse, web};
+use postroom_actors::domain::metric::Metric;
 use tokio::time::Instant;
 
 use super::{AppState, SharedState, auth, error::ApiError};
-use crate::settings::Role;
+use crate::{settings::Role, telemetry};
+
+const REQUESTS: &str = "postroom_requests_total";
+const REQUEST_DURATION: &str = "postroom_request_duration_seconds";
+pub(super) const REQUESTS_REFUSED: &str = "postroom_requests_refused_total";
+pub(super) const ACCEPT_DURATION: &str = "postroom_accept_duration_seconds";
+pub(super) const PANICS: &str = "postroom_http_panics_total";
+
+/// What is counted about requests.
+pub const METRICS: &[Metric] = &[
+    Metric::counter(
+        REQUESTS,
+        &["route", "outcome"],
+        "Requests that were read: accepted, refused",
+    ),
+    Metric::counter(
+        REQUESTS_REFUSED,
+        &["reason"],
+        "Requests refused for lack of room at the door: busy",
+    ),
+    Metric::seconds(
+        REQUEST_DURATION,
+        &["route"],
+        "From the head of a request to its answer's",
+    ),
+    Metric::seconds(
+        ACCEPT_DURATION,
+        &[],
+        "From the door to the commit of a mailbox message",
+    ),
+    Metric::counter(PANICS, &[], "Panics in handlers, answered with 500"),
+];
 
 /// The metrics, for operators.
 ///
@@ -19,12 +53,15 @@ pub async fn show(
     if state.shared.metrics_elsewhere {
         return Err(ApiError::unknown_path(request.path()));
     }
-    Ok(render(&state.shared))
+    answer(&state.shared).await
 }
 
 /// The metrics on a listener of their own: whoever reaches it may read them.
-pub async fn show_alone(state: web::Data<SharedState>) -> HttpResponse {
-    render(&state)
+///
+/// # Errors
+/// 500 where they cannot be put together.
+pub async fn show_alone(state: web::Data<SharedState>) -> Result<HttpResponse, ApiError> {
+    answer(&state).await
 }
 
 /// Counts a request and how long it took.
@@ -34,95 +71,18 @@ pub(super) fn note_request<T, E>(route: &'static str, outcome: &Result<T, E>, ar
     } else {
         "refused"
     };
-    metrics::counter!("postroom_requests_total", "route" => route, "outcome" => label).increment(1);
-    metrics::histogram!("postroom_request_duration_seconds", "route" => route)
-        .record(arrived.elapsed().as_secs_f64());
+    metrics::counter!(REQUESTS, "route" => route, "outcome" => label).increment(1);
+    metrics::histogram!(REQUEST_DURATION, "route" => route).record(arrived.elapsed().as_secs_f64());
 }
 
-/// Says what the metrics of intake, inbox and actors mean. Call it once at the start.
-pub fn describe() {
-    use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
-    describe_counter!("postroom_requests_total", "Requests by route and outcome");
-    describe_counter!(
-        "postroom_requests_refused_total",
-        "Requests refused for lack of room"
-    );
-    describe_counter!(
-        "postroom_http_panics_total",
-        "Panics in handlers, answered with 500"
-    );
-    describe_counter!(
-        "postroom_actor_refused_total",
-        "Messages that did not reach an actor"
-    );
-    describe_counter!(
-        "postroom_actor_restarts_total",
-        "Actors started anew after a panic"
-    );
-    describe_counter!(
-        "postroom_inbox_files_written_total",
-        "Inbox files written and synced"
-    );
-    describe_counter!(
-        "postroom_inbox_write_failures_total",
-        "Inbox writes to be tried again"
-    );
-    describe_gauge!(
-        "postroom_actor_mailbox_depth",
-        "Messages that wait in an actor's mailbox"
-    );
-    describe_gauge!(
-        "postroom_inbox_pending",
-        "Accepted messages whose file is not written yet"
-    );
-    describe_gauge!(
-        "postroom_store_messages",
-        "Messages in the store, done ones included"
-    );
-    describe_gauge!(
-        "postroom_store_pending_inbox",
-        "Messages in the store that wait for their file"
-    );
-    describe_gauge!(
-        "postroom_store_bytes",
-        Unit::Bytes,
-        "Size of the store on disk"
-    );
-    describe_histogram!("postroom_inbox_batch_size", "Messages in one inbox file");
-    describe_histogram!(
-        "postroom_accept_duration_seconds",
-        Unit::Seconds,
-        "From the door to the commit"
-    );
-    describe_histogram!(
-        "postroom_request_duration_seconds",
-        Unit::Seconds,
-        "From the head of a request to its answer's"
-    );
-    describe_refusals_and_failures();
-}
-
-fn describe_refusals_and_failures() {
-    metrics::describe_counter!(
-        "postroom_embeddings_failures_total",
-        "Tries of the embeddings backend that failed, by reason"
-    );
-    metrics::describe_counter!(
-        "postroom_messages_refused_total",
-        "Messages between agents that were refused, by reason"
-    );
-}
-
-fn render(shared: &SharedState) -> HttpResponse {
-    for (actor, depth) in [
-        (shared.router.name(), shared.router.depth()),
-        (shared.inbox_writer.name(), shared.inbox_writer.depth()),
-        (shared.backend_relay.name(), shared.backend_relay.depth()),
-    ] {
-        let waiting = f64::from(u32::try_from(depth.now()).unwrap_or(u32::MAX));
-        metrics::gauge!("postroom_actor_mailbox_depth", "actor" => actor).set(waiting);
-    }
-    HttpResponse::Ok()
+/// Asks everybody how they are, then writes it down, away from the thread that serves requests.
+async fn answer(shared: &SharedState) -> Result<HttpResponse, ApiError> {
+    scrape::look(shared).await;
+    let metrics = shared.metrics.clone();
+    let text = web::block(move || telemetry::render(&metrics))
+        .await
+        .map_err(|_no_thread| ApiError::internal())?;
+    Ok(HttpResponse::Ok()
         .content_type("text/plain; version=0.0.4; charset=utf-8")
-        .body(shared.metrics.render())
+        .body(text))
 }

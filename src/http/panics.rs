@@ -10,7 +10,7 @@ use actix_web::{
 };
 use futures_util::FutureExt;
 
-use super::error::ApiError;
+use super::{error::ApiError, metrics::PANICS};
 
 /// Catches panics of whatever comes after it.
 ///
@@ -24,7 +24,7 @@ pub async fn catch<B: MessageBody>(
         .catch_unwind()
         .await
         .unwrap_or_else(|_panic| {
-            metrics::counter!("postroom_http_panics_total").increment(1);
+            metrics::counter!(PANICS).increment(1);
             tracing::error!("a handler panicked");
             Err(ApiError::internal().into())
         })

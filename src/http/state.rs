@@ -22,13 +22,14 @@ use postroom_actors::{
     ports::{
         Clock, IdSource, MessageStore,
         courier::{DeliveryStore, MessageBook},
+        tally::TallyBook,
         turns::{AgentReplyStore, TaskStore, TranscriptTail},
     },
     router::Router,
 };
 use tokio::sync::Semaphore;
 
-use super::{auth::Door, body::BodyLimits};
+use super::{auth::Door, body::BodyLimits, metrics::scrape::ShownAgents};
 use crate::{
     forwarding::{Embedder, Forwarder},
     settings::{Acknowledge, EndpointsSettings},
@@ -88,6 +89,10 @@ pub struct SharedState {
     pub answers: Answers,
     /// When the service began, for the local model's `created`.
     pub started_at: DateTime<Utc>,
+    /// What is counted for good.
+    pub tally: Arc<dyn TallyBook>,
+    /// Agents that the metrics have shown.
+    pub shown_agents: ShownAgents,
     /// Renders the metrics.
     pub metrics: PrometheusHandle,
     /// Whether `/metrics` has a listener of its own.

@@ -19,7 +19,6 @@ use std::{
 };
 
 use actix_web::web;
-use metrics::{Unit, describe_counter};
 use postroom_actors::ports::{MessageStore, StoreError};
 use sd_notify::NotifyState;
 use tokio::{net::UnixDatagram, sync::oneshot, time};
@@ -46,15 +45,6 @@ const STATUS_INTERVAL: Duration = Duration::from_secs(5);
 
 /// How long a stop goes on at least after each look: longer than any one step of it.
 const STOP_EXTENSION_USEC: u32 = 30_000_000;
-
-/// Tells the metrics recorder what these metrics mean. Call it once, at start.
-pub(super) fn describe() {
-    describe_counter!(
-        BEATS,
-        Unit::Count,
-        "Signs of life given to systemd; none while the store does not answer"
-    );
-}
 
 /// The way to systemd, where it has started us.
 #[derive(Clone)]

@@ -56,6 +56,7 @@ mod messages_seed_peer;
 mod messages_signatures;
 mod messages_turns;
 mod messages_two_postrooms;
+mod metrics;
 mod models;
 mod openai_document;
 mod openai_embeddings;

@@ -309,7 +309,8 @@ async fn the_end_of_the_schedule_is_a_dead_letter_that_tells_its_history() {
     assert!(began.is_sorted(), "{seen}");
     // It is kept before it is counted and told of.
     let metrics = async || broker.get("/metrics").await.text;
-    let is_counted = |metrics: &String| metrics.contains("dead_letters");
+    let counted = r#"postroom_dead_letters_total{recipient="office",reason="out_of_attempts"} 1"#;
+    let is_counted = |metrics: &String| metrics.lines().any(|line| line == counted);
     until_async("a dead letter in the metrics", metrics, is_counted).await;
     let is_told = |lines: &Vec<String>| lines.iter().any(|line| line.contains("dead letter"));
     until("a line of the log", || broker.log_lines(), is_told).await;

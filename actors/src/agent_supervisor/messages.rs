@@ -209,6 +209,21 @@ pub enum AgentState {
     Parked,
 }
 
+impl AgentState {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Idle, Self::Running, Self::Stopped, Self::Parked];
+
+    /// Its word: in metrics and in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Running => "running",
+            Self::Stopped => "stopped",
+            Self::Parked => "parked",
+        }
+    }
+}
+
 /// A turn that runs now.
 #[derive(Debug, Clone, Serialize)]
 pub struct RunningTurnStatus {

@@ -2,54 +2,60 @@
 
 use std::time::Duration;
 
-use metrics::{
-    Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+use metrics::{counter, gauge, histogram};
+
+use crate::{
+    domain::{
+        ids::AgentId,
+        metric::{Buckets, Metric, MetricUnit},
+        turn::TurnExit,
+    },
+    token_usage::{self, Operation},
 };
 
-use crate::domain::{
-    ids::AgentId,
-    turn::{TurnExit, TurnState},
-};
-
-const TURNS: &str = "postroom_turns_total";
 const RUNNING: &str = "postroom_turns_running";
 const DURATION: &str = "postroom_turn_duration_seconds";
 const WAIT: &str = "postroom_task_wait_seconds";
 const WAITING: &str = "postroom_tasks_waiting";
 const KILLED: &str = "postroom_turn_processes_killed_total";
-const TOKENS: &str = "postroom_turn_tokens_total";
 const PARKED: &str = "postroom_agents_parked_total";
-const CALLBACKS: &str = "postroom_turn_callbacks_total";
+const CALLBACKS: &str = "postroom_callbacks_per_turn";
 
-/// Gives every metric its help text and unit.
-pub fn describe() {
-    describe_counter!(TURNS, "Turns that ended, by agent and state");
-    describe_gauge!(RUNNING, "Turns that run now, by agent");
-    describe_histogram!(
+/// What is counted about agents. The store counts their turns, tokens and messages.
+pub const METRICS: &[Metric] = &[
+    Metric::gauge(RUNNING, &["agent"], "Turns that run now"),
+    Metric::histogram(
         DURATION,
-        Unit::Seconds,
-        "Time from a turn's begin to its end"
-    );
-    describe_histogram!(
+        Buckets::Ages,
+        &["agent"],
+        "Time from a turn's begin to its end",
+    )
+    .unit(MetricUnit::Seconds),
+    Metric::histogram(
         WAIT,
-        Unit::Seconds,
-        "Time that the oldest task of a turn had waited"
-    );
-    describe_gauge!(WAITING, "Tasks that wait, by agent");
-    describe_counter!(
+        Buckets::Ages,
+        &["agent"],
+        "Time that the oldest task of a turn had waited",
+    )
+    .unit(MetricUnit::Seconds),
+    Metric::gauge(WAITING, &["agent"], "Tasks that wait"),
+    Metric::histogram(
+        CALLBACKS,
+        Buckets::Counts,
+        &["agent"],
+        "Messages that a turn had sent when it ended",
+    ),
+    Metric::counter(
         KILLED,
-        "Processes that outlived their CLI and were killed, by agent"
-    );
-    describe_counter!(
-        TOKENS,
-        "Tokens that turns used, as CLIs report them, by agent and kind"
-    );
-    describe_counter!(CALLBACKS, "Messages that turns sent, by agent");
-    describe_counter!(
+        &["agent"],
+        "Processes that outlived their CLI and were killed",
+    ),
+    Metric::counter(
         PARKED,
-        "How often an agent was parked because its turns did not start"
-    );
-}
+        &["agent"],
+        "How often an agent was parked because its turns did not start",
+    ),
+];
 
 /// Counts a turn while it is held.
 pub(super) struct RunningGauge(AgentId);
@@ -68,14 +74,13 @@ impl Drop for RunningGauge {
     }
 }
 
-pub(super) fn turn_ended(agent: &AgentId, state: TurnState, took: Duration, exit: &TurnExit) {
+pub(super) fn turn_ended(agent: &AgentId, took: Duration, exit: &TurnExit) {
     let name = || agent.to_string();
-    counter!(TURNS, "agent" => name(), "state" => state.as_str()).increment(1);
     histogram!(DURATION, "agent" => name()).record(took.as_secs_f64());
     counter!(KILLED, "agent" => name()).increment(u64::from(exit.killed));
     if let Some(usage) = exit.usage {
-        counter!(TOKENS, "agent" => name(), "kind" => "input").increment(usage.input_tokens);
-        counter!(TOKENS, "agent" => name(), "kind" => "output").increment(usage.output_tokens);
+        let turn = Operation::InvokeAgent(agent.as_str());
+        token_usage::note(turn, usage.input_tokens, Some(usage.output_tokens));
     }
 }
 
@@ -88,8 +93,8 @@ pub(super) fn show_waiting(agent: &AgentId, waiting: usize) {
     gauge!(WAITING, "agent" => agent.to_string()).set(waiting as f64);
 }
 
-pub(super) fn callback(agent: &AgentId) {
-    counter!(CALLBACKS, "agent" => agent.to_string()).increment(1);
+pub(super) fn callbacks_of_turn(agent: &AgentId, callbacks: u32) {
+    histogram!(CALLBACKS, "agent" => agent.to_string()).record(f64::from(callbacks));
 }
 
 pub(super) fn parked(agent: &AgentId) {

@@ -3,7 +3,10 @@
 use std::sync::atomic::Ordering;
 
 use super::{AgentState, AgentStatus, AgentSupervisor, RunningTurnStatus, turns::Running};
-use crate::domain::{ids::TurnId, turn_queue::Wait};
+use crate::{
+    domain::{ids::TurnId, turn_queue::Wait},
+    lifecycle::ActorStatus,
+};
 
 impl AgentSupervisor {
     pub(super) fn status(&self) -> AgentStatus {
@@ -26,6 +29,18 @@ impl AgentSupervisor {
             oldest_waiting_since: self.queue.oldest(),
             waits_for: self.waits_for(),
             last_failure: self.last_failure.clone(),
+        }
+    }
+
+    /// What the metrics need of it, without a look at files.
+    pub(super) fn short_status(&self) -> ActorStatus {
+        let now = self.parts.shared.clock.now();
+        let age = self.queue.oldest().map(|since| now - since);
+        ActorStatus {
+            actor: "agent_supervisor",
+            waiting: self.queue.waiting(),
+            oldest_waiting_ms: age.map(|age| u64::try_from(age.num_milliseconds()).unwrap_or(0)),
+            state: self.state().as_str().to_owned(),
         }
     }
 

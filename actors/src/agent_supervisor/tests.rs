@@ -173,6 +173,7 @@ fn task(number: u128, session: &str) -> NewTask {
         is_kept: true,
         traceparent: None,
         envelope: None,
+        is_handed_over: false,
     }
 }
 

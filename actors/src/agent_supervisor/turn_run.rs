@@ -116,7 +116,7 @@ async fn run_prepared(mut job: TurnJob, prepared: Prepared, report: &mut TurnRep
     }
     let end = settle(&job, prepared.tasks, &followed, stopped, report);
     let took = (end.ended_at - began).to_std().unwrap_or_default();
-    metrics::turn_ended(&job.parts.profile.id, end.state, took, &followed.exit);
+    metrics::turn_ended(&job.parts.profile.id, took, &followed.exit);
     keep_end(&job.parts, end).await;
     feed.publish(TurnEvent::Exited(Box::new(followed.exit)));
     feed.close();

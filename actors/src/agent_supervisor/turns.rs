@@ -31,6 +31,8 @@ pub(super) struct Running {
     pub(super) since: DateTime<Utc>,
     /// 0 before there is a process.
     pub(super) pid: Arc<AtomicU32>,
+    /// Messages that it has sent.
+    pub(super) callbacks: u32,
     stop: Option<oneshot::Sender<StopReason>>,
     when_gone: Vec<WhenGone>,
 }
@@ -171,6 +173,7 @@ impl AgentSupervisor {
             tasks: batch.tasks.iter().map(|task| task.id).collect(),
             since: now,
             pid: Arc::clone(&pid),
+            callbacks: 0,
             stop: Some(stop),
             when_gone: Vec::new(),
         };
@@ -213,6 +216,7 @@ impl AgentSupervisor {
             self.last_failure = report.failure;
         }
         if let Some(running) = running {
+            metrics::callbacks_of_turn(&self.parts.profile.id, running.callbacks);
             running.tell_gone();
         }
         if self.closing == Some(super::Closing::Retiring) {

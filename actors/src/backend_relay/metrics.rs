@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use metrics::{
-    Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
-};
+use metrics::{counter, gauge, histogram};
 
-use crate::domain::{circuit::CircuitState, envelope::RelayOutcome};
+use crate::domain::{circuit::CircuitState, envelope::RelayOutcome, metric::Metric};
 
 const IN_FLIGHT: &str = "postroom_relays_in_flight";
 const DURATION: &str = "postroom_relay_duration_seconds";
@@ -18,32 +16,42 @@ const CIRCUIT: &str = "postroom_backend_circuit_state";
 const NOT_RECORDED: &str = "postroom_relay_replies_not_recorded_total";
 const NOTICES_DROPPED: &str = "postroom_relay_notices_dropped_total";
 
-/// Tells the recorder what the numbers of relays mean. Call it once, after its installation.
-pub fn describe() {
-    describe_gauge!(IN_FLIGHT, "Relays to a backend that run now");
-    describe_histogram!(
+/// What is counted about relays.
+pub const METRICS: &[Metric] = &[
+    Metric::gauge(IN_FLIGHT, &[], "Relays to a backend that run now"),
+    Metric::seconds(
         DURATION,
-        Unit::Seconds,
-        "Time from a relay's start to its end"
-    );
-    describe_histogram!(
+        &["backend"],
+        "Time from a relay's start to its end",
+    ),
+    Metric::seconds(
         FIRST_BYTE,
-        Unit::Seconds,
-        "Time from a relay's start to its first byte"
-    );
-    describe_counter!(OUTCOMES, "Relays that ended, by backend and outcome");
-    describe_counter!(RETRIES, "Tries made again, by backend");
-    describe_counter!(ATTEMPT_FAILURES, "Failed tries, by backend and reason");
-    describe_gauge!(
+        &["backend"],
+        "Time from a relay's start to the first byte of its answer",
+    ),
+    Metric::counter(
+        OUTCOMES,
+        &["backend", "outcome"],
+        "Relays that ended: complete, tool-calls, partial, failed, cancelled",
+    ),
+    Metric::counter(RETRIES, &["backend"], "Tries made again"),
+    Metric::counter(
+        ATTEMPT_FAILURES,
+        &["backend", "reason"],
+        "Failed tries: connect, timeout, broken, unaskable, status",
+    ),
+    Metric::gauge(
         CIRCUIT,
-        "Circuit of a backend: 0 closed, 1 half open, 2 open"
-    );
-    describe_counter!(NOT_RECORDED, "Replies that the store did not take");
-    describe_counter!(
+        &["backend"],
+        "Circuit of a backend: 0 closed, 1 half open, 2 open",
+    ),
+    Metric::counter(NOT_RECORDED, &[], "Replies that the store did not take"),
+    Metric::counter(
         NOTICES_DROPPED,
-        "Replies that the inbox writer was not told of"
-    );
-}
+        &[],
+        "Replies that the inbox writer was not told of",
+    ),
+];
 
 pub(super) fn in_flight(relays: usize) {
     gauge!(IN_FLIGHT).set(f64::from(u32::try_from(relays).unwrap_or(u32::MAX)));

@@ -6,7 +6,7 @@ use actix::{AsyncContext, Context, WrapFuture, fut::ActorFutureExt};
 
 use super::{
     CancelDelivery, Courier, CourierParts, DeliveryEnd, RetryDelivery, STORE_PAUSE, WatchDelivery,
-    metrics, recipients,
+    recipients,
 };
 use crate::domain::{
     envelope::Sequence,
@@ -41,9 +41,6 @@ impl Courier {
 
     fn cancelled(&mut self, id: MessageId, ctx: &mut Context<Self>) {
         let now = self.parts.clock.now();
-        if let Some(to) = self.queue.recipient_of(id) {
-            metrics::cancelled(&recipients::label(&self.parts, to));
-        }
         self.queue.remove(id, now);
         self.watchers.tell(id, &DeliveryEnd::Cancelled);
         self.run(ctx);

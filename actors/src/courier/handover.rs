@@ -95,6 +95,7 @@ fn task_of(message: &NewDelivery, agent: crate::domain::ids::AgentId) -> NewTask
         is_kept: true,
         traceparent: message.traceparent.clone(),
         envelope: Some(Arc::clone(&message.envelope)),
+        is_handed_over: true,
     }
 }
 

@@ -290,7 +290,7 @@ impl Courier {
                 self.queue.push(waiting, terms, now);
                 self.at_hand = Some(Arc::clone(delivery));
             }
-            Beginning::Held => metrics::held(&recipients::label(&self.parts, to)),
+            Beginning::Held => {}
             Beginning::Dead(reason) => {
                 metrics::refused(reason.code.as_str());
                 self.note_dead(delivery.id, to, reason);
@@ -306,7 +306,6 @@ impl Courier {
         reason: &DeadReason,
     ) {
         let recipient = recipients::label(&self.parts, to);
-        metrics::died(&recipient, reason.code);
         let reason = reason.code.as_str();
         tracing::warn!(message = %id, recipient, reason, "message given up; it is a dead letter");
     }

@@ -2,49 +2,48 @@
 
 use std::time::Duration;
 
-use metrics::{
-    Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+use metrics::{counter, gauge, histogram};
+
+use crate::domain::{
+    delivery_queue::CircuitChange,
+    metric::{Buckets, Metric, MetricUnit},
 };
 
-use crate::domain::{delivery_queue::CircuitChange, post::DeadCode};
-
-const DELIVERIES: &str = "postroom_deliveries_total";
 const TRIES: &str = "postroom_delivery_tries_total";
 const DURATION: &str = "postroom_delivery_try_duration_seconds";
 const AGE: &str = "postroom_delivery_age_seconds";
 const WAITING: &str = "postroom_deliveries_waiting";
-const DEAD: &str = "postroom_dead_letters_total";
-const REFUSED: &str = "postroom_messages_refused_total";
+/// Messages that a guard against loops refused, by `measure`.
+pub const REFUSED: &str = "postroom_messages_refused_total";
 const CIRCUIT: &str = "postroom_recipient_circuit_open";
 
-/// Gives every metric its help text and unit.
-pub fn describe() {
-    describe_counter!(
-        DELIVERIES,
-        "Deliveries that ended, by recipient and outcome"
-    );
-    describe_counter!(TRIES, "Tries to deliver, by recipient and result");
-    describe_histogram!(
-        DURATION,
-        Unit::Seconds,
-        "Time that a try to deliver took, by recipient"
-    );
-    describe_histogram!(
+/// What is counted about deliveries. The store counts how they end.
+pub const METRICS: &[Metric] = &[
+    Metric::counter(
+        TRIES,
+        &["recipient", "result"],
+        "Tries to deliver: taken, refused (4xx), status (another one), no_answer, impossible",
+    ),
+    Metric::seconds(DURATION, &["recipient"], "Time that a try to deliver took"),
+    Metric::histogram(
         AGE,
-        Unit::Seconds,
-        "Time from the acceptance of a message to its delivery, by recipient"
-    );
-    describe_gauge!(WAITING, "Deliveries that wait or are on their way");
-    describe_counter!(DEAD, "Messages that were given up, by recipient and reason");
-    describe_counter!(
+        Buckets::Ages,
+        &["recipient"],
+        "Time from the acceptance of a message to its delivery",
+    )
+    .unit(MetricUnit::Seconds),
+    Metric::gauge(WAITING, &[], "Deliveries that wait or are on their way"),
+    Metric::counter(
         REFUSED,
-        "Messages that the guard against loops refused, by measure"
-    );
-    describe_gauge!(
+        &["measure"],
+        "Messages that a guard against loops refused",
+    ),
+    Metric::gauge(
         CIRCUIT,
-        "Whether a recipient is left alone because it fails: 0 no, 1 yes"
-    );
-}
+        &["recipient"],
+        "Whether a recipient is left alone because it fails: 0 no, 1 yes",
+    ),
+];
 
 pub(super) fn tried(recipient: &str, result: &'static str, took: Duration) {
     counter!(TRIES, "recipient" => recipient.to_owned(), "result" => result).increment(1);
@@ -52,25 +51,7 @@ pub(super) fn tried(recipient: &str, result: &'static str, took: Duration) {
 }
 
 pub(super) fn delivered(recipient: &str, age: Duration) {
-    ended(recipient, "delivered");
     histogram!(AGE, "recipient" => recipient.to_owned()).record(age.as_secs_f64());
-}
-
-pub(super) fn held(recipient: &str) {
-    ended(recipient, "held");
-}
-
-pub(super) fn cancelled(recipient: &str) {
-    ended(recipient, "cancelled");
-}
-
-pub(super) fn died(recipient: &str, code: DeadCode) {
-    ended(recipient, "dead");
-    counter!(DEAD, "recipient" => recipient.to_owned(), "reason" => code.as_str()).increment(1);
-}
-
-fn ended(recipient: &str, outcome: &'static str) {
-    counter!(DELIVERIES, "recipient" => recipient.to_owned(), "outcome" => outcome).increment(1);
 }
 
 pub(super) fn refused(measure: &'static str) {

@@ -27,10 +27,8 @@ pub(super) fn terms(parts: &CourierParts, to: &Party) -> Terms {
 /// A recipient's label: names of the configuration alone, so that there are not too many.
 pub(super) fn label(parts: &CourierParts, to: &Party) -> String {
     match to {
-        Party::Peer(name) if parts.peers.find(name).is_some() => name.to_string(),
-        Party::Agent(name) if parts.agents.find(name).is_some() => name.to_string(),
-        Party::Peer(_) | Party::Agent(_) => "unknown".to_owned(),
-        Party::Url(_) => "url".to_owned(),
-        Party::Key(_) | Party::Anyone => "key".to_owned(),
+        Party::Peer(name) if parts.peers.find(name).is_none() => "unknown".to_owned(),
+        Party::Agent(name) if parts.agents.find(name).is_none() => "unknown".to_owned(),
+        known => known.label().to_owned(),
     }
 }

@@ -76,6 +76,17 @@ impl Party {
         }
     }
 
+    /// Its name in numbers: those of agents and peers, else one word for all of its kind, so that
+    /// there are never many.
+    pub fn label(&self) -> &str {
+        match self {
+            Self::Agent(agent) => agent.as_str(),
+            Self::Peer(peer) => peer.as_str(),
+            Self::Url(_) => "url",
+            Self::Key(_) | Self::Anyone => "key",
+        }
+    }
+
     /// Whether messages to it are kept until it asks for them.
     pub const fn collects(&self) -> bool {
         matches!(self, Self::Key(_) | Self::Anyone)

@@ -24,6 +24,17 @@ pub struct CollectedReply {
     pub has_tool_calls: bool,
     /// It holds an error instead of, or after, an answer.
     pub has_error: bool,
+    /// What it says that it has cost.
+    pub usage: Option<TokenUsage>,
+}
+
+/// Tokens of one answer, as the backend tells them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TokenUsage {
+    /// Tokens read.
+    pub input: u64,
+    /// Tokens written.
+    pub output: u64,
 }
 
 /// Where in an event stream the last byte stands.

@@ -27,6 +27,10 @@ pub enum TaskOrigin {
 
 /// A task on its way in.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is one independent fact about the task"
+)]
 pub struct NewTask {
     /// Its id, made at the door; also the message's id, and the response's (`resp_<32 hex>`).
     pub id: MessageId,
@@ -54,6 +58,9 @@ pub struct NewTask {
     pub traceparent: Option<String>,
     /// Who, to whom, about what; with [`TaskOrigin::Message`].
     pub envelope: Option<Arc<Envelope>>,
+    /// The courier hands it over: keeping it is the end of a delivery, and counted as such. Not
+    /// kept itself.
+    pub is_handed_over: bool,
 }
 
 /// What becomes of a task.

@@ -108,6 +108,24 @@ pub enum FailureCode {
     AgentRemoved,
 }
 
+impl FailureCode {
+    /// Its word: in metrics and in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::CannotStart => "cannot_start",
+            Self::TurnFailed => "turn_failed",
+            Self::NoAnswer => "no_answer",
+            Self::TimedOut => "timed_out",
+            Self::Cancelled => "cancelled",
+            Self::Interrupted => "interrupted",
+            Self::SessionLost => "session_lost",
+            Self::PromptTooLong => "prompt_too_long",
+            Self::OutOfAttempts => "out_of_attempts",
+            Self::AgentRemoved => "agent_removed",
+        }
+    }
+}
+
 /// A turn about to begin, as the store keeps it before its process starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TurnStart {

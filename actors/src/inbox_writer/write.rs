@@ -73,7 +73,7 @@ impl InboxWriter {
         self.failures_in_a_row = self.failures_in_a_row.saturating_add(1);
         self.alone_next += due.len();
         tracing::error!(%error, retry_in = ?pause, "inbox_write_failed; the messages stay in the store");
-        metrics::counter!("postroom_inbox_write_failures_total").increment(1);
+        metrics::counter!(super::WRITE_FAILURES).increment(1);
         let pause = TimeDelta::from_std(pause).unwrap_or(TimeDelta::MAX);
         let retry_at = self.parts.clock.now() + pause;
         for lane in due {
@@ -205,8 +205,8 @@ fn report(written: &[WrittenFile], batch_sizes: &[usize]) {
             inbox_path = %file.path.display(),
             "chat_completion request inbox"
         );
-        metrics::counter!("postroom_inbox_files_written_total").increment(1);
-        metrics::histogram!("postroom_inbox_batch_size").record(super::count(*batch_size));
+        metrics::counter!(super::FILES_WRITTEN).increment(1);
+        metrics::histogram!(super::BATCH_SIZE).record(super::count(*batch_size));
     }
 }
 

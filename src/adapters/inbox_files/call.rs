@@ -13,9 +13,13 @@ use postroom_actors::{
     domain::ids::ContextId,
     ports::{InboxError, InboxFile, RenderFile, WrittenFile},
 };
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::{
+    sync::{OwnedSemaphorePermit, oneshot},
+    time::Instant,
+};
 
 use super::{
+    SYNC_DURATION,
     folder::{Folder, OpenFolder},
     mark_name,
     pool::{Job, Pool, THREADS},
@@ -33,6 +37,8 @@ pub(super) struct Call {
     pub(super) marks: Arc<Folder>,
     pub(super) pool: Pool,
     pub(super) answer: oneshot::Sender<Outcome>,
+    /// When it had its place in the queue.
+    pub(super) began: Instant,
     /// Held until the call is answered.
     pub(super) places: OwnedSemaphorePermit,
 }
@@ -149,7 +155,10 @@ impl Writing {
             None => publish_in_order(&self.call.folder, &self.open, &ready),
         };
         match outcome {
-            Ok(()) => Marking::start(self.call, ready),
+            Ok(()) => {
+                metrics::histogram!(SYNC_DURATION).record(self.call.began.elapsed());
+                Marking::start(self.call, ready);
+            }
             Err((visible, error)) => {
                 let hidden = ready.iter().skip(visible);
                 hidden.for_each(|file| self.open.discard_temp(&file.name));

@@ -8,6 +8,7 @@ use postroom_actors::domain::{
     agent_message::IdempotencyKey,
     envelope::Sequence,
     ids::MessageId,
+    party::Party,
     post::{
         AfterAttempt, Attempt, AttemptEnd, Beginning, DeadReason, DeliveryState, NewDelivery,
         Queued,
@@ -20,7 +21,8 @@ use super::{
     delivery_rows::{HISTORY_KEPT, delivery_state, delivery_state_text},
     envelopes, idempotency,
     rows::{millis, numbered},
-    task_rows::optional_json,
+    tally::{self, Outcome},
+    task_rows::{from_json, optional_json},
     tasks,
 };
 
@@ -114,8 +116,44 @@ fn queue(
         .prepare_cached("INSERT INTO delivery_body (seq, json) VALUES (?1, ?2)")?
         .execute(params![seq, &delivery.body[..]])?;
     envelopes::keep(connection, delivery.id, &delivery.envelope, once)?;
+    count_beginning(connection, delivery)?;
     ledger.next_delivery = seq.saturating_add(1);
     Ok(Queued::New(Sequence(seq)))
+}
+
+/// What is held or given up from the beginning has ended.
+fn count_beginning(connection: &Connection, delivery: &NewDelivery) -> Result<()> {
+    let to = &delivery.envelope.recipient;
+    match &delivery.beginning {
+        Beginning::Due => Ok(()),
+        Beginning::Held => tally::delivery_ended(connection, to, Outcome::Held),
+        Beginning::Dead(reason) => count_death(connection, to, reason),
+    }
+}
+
+fn count_death(connection: &Connection, to: &Party, reason: &DeadReason) -> Result<()> {
+    tally::delivery_ended(connection, to, Outcome::Dead)?;
+    tally::given_up(connection, to.label(), reason.code.as_str())
+}
+
+/// Counts an end of a delivery that waited.
+fn count_end(connection: &Connection, id: MessageId, after: &AfterAttempt) -> Result<()> {
+    let Some(envelope) = envelopes::find(connection, id)? else {
+        return Ok(());
+    };
+    let to = &envelope.recipient;
+    match after {
+        AfterAttempt::Delivered => tally::delivery_ended(connection, to, Outcome::Delivered),
+        AfterAttempt::Dead(reason) => count_death(connection, to, reason),
+        AfterAttempt::Again { .. } => Ok(()),
+    }
+}
+
+/// Whether there is a delivery of this id.
+pub(super) fn is_kept(connection: &Connection, id: MessageId) -> Result<bool> {
+    connection
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM delivery WHERE id = ?1)")?
+        .query_row(params![id.as_uuid().as_bytes()], |row| row.get(0))
 }
 
 fn insert(connection: &Connection, seq: i64, delivery: &NewDelivery) -> Result<()> {
@@ -164,6 +202,9 @@ fn end_attempt(connection: &Connection, end: &AttemptEnd) -> Result<bool> {
             note_attempt(connection, seq, tries, attempt)?;
         }
         move_on(connection, seq, end)?;
+        if !matches!(end.after, AfterAttempt::Again { .. }) {
+            count_end(connection, end.id, &end.after)?;
+        }
     }
     Ok(is_waiting)
 }
@@ -224,6 +265,11 @@ fn cancel(connection: &Connection, id: MessageId, at: DateTime<Utc>) -> Result<b
              WHERE id = ?1 AND state IN ('waiting', 'held')",
         )?
         .execute(params![id.as_uuid().as_bytes(), millis(at)])?;
+    if changed > 0
+        && let Some(envelope) = envelopes::find(connection, id)?
+    {
+        tally::delivery_ended(connection, &envelope.recipient, Outcome::Cancelled)?;
+    }
     Ok(changed > 0)
 }
 
@@ -292,8 +338,30 @@ fn remove(connection: &Connection, seq: i64) -> Result<()> {
 pub(super) fn undo_unacknowledged(connection: &Connection, first: i64) -> Result<()> {
     let query = "SELECT seq, id FROM delivery WHERE seq >= ?1";
     for (seq, id) in numbered(connection, query, params![first])? {
+        take_count_back(connection, seq, id)?;
         remove(connection, seq)?;
         envelopes::take_back(connection, id)?;
     }
     Ok(())
+}
+
+/// Uncounts an end that was counted as the delivery was kept.
+fn take_count_back(connection: &Connection, seq: i64, id: MessageId) -> Result<()> {
+    let (state, reason): (DeliveryState, Option<DeadReason>) = connection.query_row(
+        "SELECT state, reason FROM delivery WHERE seq = ?1",
+        params![seq],
+        |row| Ok((delivery_state(row, 0)?, from_json(row, 1)?)),
+    )?;
+    let Some(envelope) = envelopes::find(connection, id)? else {
+        return Ok(());
+    };
+    let to = &envelope.recipient;
+    match (state, reason) {
+        (DeliveryState::Held, _) => tally::take_delivery_back(connection, to, Outcome::Held),
+        (DeliveryState::Dead, Some(reason)) => {
+            tally::take_delivery_back(connection, to, Outcome::Dead)?;
+            tally::take_dead_letter_back(connection, to.label(), reason.code.as_str())
+        }
+        _ => Ok(()),
+    }
 }

@@ -113,10 +113,7 @@ pub(super) fn take_back(connection: &Connection, id: MessageId) -> Result<()> {
     )?;
     let counted = envelope.filter(|_envelope| is_removed);
     if let Some(turn) = counted.and_then(|envelope| envelope.turn) {
-        connection.execute(
-            "UPDATE turn SET callbacks = max(callbacks - 1, 0) WHERE id = ?1",
-            params![turn.as_uuid().as_bytes()],
-        )?;
+        turns::take_callback_back(connection, turn)?;
     }
     Ok(())
 }

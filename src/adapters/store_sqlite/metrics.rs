@@ -1,9 +1,11 @@
 //! The store's metrics, by name.
 
-use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+use postroom_actors::domain::metric::{Buckets, Metric, MetricUnit};
 
 /// From the start of a transaction until it is synced.
 pub(super) const COMMIT_DURATION: &str = "postroom_store_commit_duration_seconds";
+/// The COMMIT alone of a transaction that is synced.
+pub(super) const SYNC_DURATION: &str = "postroom_store_sync_seconds";
 /// Changes committed by one transaction.
 pub(super) const COMMIT_BATCH_SIZE: &str = "postroom_store_commit_batch_size";
 /// Changes that wait for the writer.
@@ -15,35 +17,40 @@ pub(super) const STATE: &str = "postroom_store_state";
 /// From the start of a checkpoint until it is done.
 pub(super) const CHECKPOINT_DURATION: &str = "postroom_store_checkpoint_duration_seconds";
 
-/// Tells the metrics recorder what the store's metrics mean. Call it once, at start.
-pub fn describe() {
-    describe_histogram!(
+/// What is counted about the store.
+pub const METRICS: &[Metric] = &[
+    Metric::seconds(
         COMMIT_DURATION,
-        Unit::Seconds,
-        "Time of one group commit of the store, fsync included"
-    );
-    describe_histogram!(
+        &[],
+        "Time of one group commit of the store, fsync included",
+    ),
+    Metric::seconds(
+        SYNC_DURATION,
+        &[],
+        "Time of the COMMIT alone, of group commits that are synced",
+    ),
+    Metric::histogram(
         COMMIT_BATCH_SIZE,
-        Unit::Count,
-        "Changes that one group commit of the store carried"
-    );
-    describe_gauge!(
-        QUEUE_DEPTH,
-        Unit::Count,
-        "Changes that wait for the store's writer"
-    );
-    describe_counter!(
+        Buckets::Counts,
+        &[],
+        "Changes that one group commit of the store carried",
+    ),
+    Metric::gauge(QUEUE_DEPTH, &[], "Changes that wait for the store's writer"),
+    Metric::counter(
         ERRORS,
-        Unit::Count,
-        "Failures of the store by kind: full, io, busy, read"
-    );
-    describe_gauge!(
+        &["kind"],
+        "Failures of the store: full, io, busy, read",
+    ),
+    Metric::gauge(
         STATE,
-        "State of the store: 0 writes, 1 disk full, 2 cannot write"
-    );
-    describe_histogram!(
+        &[],
+        "State of the store: 0 writes, 1 disk full, 2 cannot write",
+    ),
+    Metric::histogram(
         CHECKPOINT_DURATION,
-        Unit::Seconds,
-        "Time of copying the store's write-ahead log into its database"
-    );
-}
+        Buckets::Seconds,
+        &[],
+        "Time of copying the store's write-ahead log into its database",
+    )
+    .unit(MetricUnit::Seconds),
+];

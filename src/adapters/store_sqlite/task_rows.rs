@@ -150,6 +150,7 @@ pub(super) fn task_record(
         is_kept: row.get(8)?,
         traceparent: row.get(9)?,
         envelope,
+        is_handed_over: false,
     };
     Ok(TaskRecord {
         sequence: Sequence(row.get(0)?),

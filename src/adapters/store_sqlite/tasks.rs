@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use postroom_actors::{
     domain::{
-        agent_message::IdempotencyKey,
+        agent_message::{Envelope, IdempotencyKey},
         ids::{MessageId, TurnId},
         post::Queued,
         task::{Answer, NewTask, TaskOutcome, TaskState},
@@ -14,12 +14,13 @@ use postroom_actors::{
     },
     ports::{StoreError, turns::TurnNote},
 };
-use rusqlite::{Connection, Result, params};
+use rusqlite::{Connection, OptionalExtension, Result, params};
 
 use super::{
     changes::{Ledger, Own, Told, is_taken, least_id_at, rows_changed},
-    envelopes, idempotency,
+    deliveries, envelopes, idempotency,
     rows::{millis, numbered},
+    tally::{self, Outcome},
     task_rows::{optional_json, origin_text, task_state_text},
     turns,
 };
@@ -139,9 +140,19 @@ fn queue(
         .execute(params![seq, &task.body[..]])?;
     if let Some(envelope) = &task.envelope {
         envelopes::keep(connection, task.id, envelope, once)?;
+        count_handover(connection, task, envelope)?;
     }
     ledger.next_task = seq.saturating_add(1);
     Ok(Ok(seq.into()))
+}
+
+/// A message that goes straight to its agent is delivered by that. One that was kept as a delivery
+/// before is counted where that delivery ends.
+fn count_handover(connection: &Connection, task: &NewTask, envelope: &Envelope) -> Result<()> {
+    if !task.is_handed_over || deliveries::is_kept(connection, task.id)? {
+        return Ok(());
+    }
+    tally::delivery_ended(connection, &envelope.recipient, Outcome::Delivered)
 }
 
 fn insert(connection: &Connection, seq: i64, task: &NewTask) -> Result<()> {
@@ -194,7 +205,23 @@ pub(super) fn end(
             optional_json(answer.and_then(|answer| answer.usage.as_ref()))?,
             optional_json(failure)?,
         ])?;
+    if let Some(failure) = failure.filter(|_failure| changed > 0) {
+        count_dead_letter(connection, task, failure)?;
+    }
     Ok(changed > 0)
+}
+
+/// A failed task may be a dead letter; one that is dropped already is none.
+fn count_dead_letter(connection: &Connection, task: MessageId, failure: &Failure) -> Result<()> {
+    let agent: Option<String> = connection
+        .prepare_cached(&format!(
+            "SELECT agent FROM task WHERE id = ?1 AND {IS_DEAD_LETTER}"
+        ))?
+        .query_row(params![task.as_uuid().as_bytes()], |row| row.get(0))
+        .optional()?;
+    agent.map_or(Ok(()), |agent| {
+        tally::given_up(connection, &agent, failure.code.as_str())
+    })
 }
 
 const fn parts(outcome: &TaskOutcome) -> (Option<&Answer>, Option<&Failure>) {

@@ -17,6 +17,7 @@ use rusqlite::{Connection, OptionalExtension, Result, params};
 use super::{
     changes::{Ledger, Own, Told, is_taken, least_id_at, rows_changed},
     rows::millis,
+    tally,
     task_rows::{optional_json, task_state_text},
     tasks::{self, IS_DEAD_LETTER},
 };
@@ -98,24 +99,49 @@ pub(super) fn note_cli_session(
 }
 
 pub(super) fn note(connection: &Connection, turn: TurnId, note: TurnNote) -> Result<()> {
-    let id = turn.as_uuid();
     match note {
-        TurnNote::Running => connection
-            .prepare_cached("UPDATE turn SET state = ?2 WHERE id = ?1 AND ended_ms IS NULL")?
-            .execute(params![id.as_bytes(), TurnState::Running.as_str()])?,
-        TurnNote::Callback => connection
-            .prepare_cached("UPDATE turn SET callbacks = callbacks + 1 WHERE id = ?1")?
-            .execute(params![id.as_bytes()])?,
-    };
+        TurnNote::Running => note_running(connection, turn),
+        TurnNote::Callback => note_callback(connection, turn),
+    }
+}
+
+fn note_running(connection: &Connection, turn: TurnId) -> Result<()> {
+    connection
+        .prepare_cached("UPDATE turn SET state = ?2 WHERE id = ?1 AND ended_ms IS NULL")?
+        .execute(params![
+            turn.as_uuid().as_bytes(),
+            TurnState::Running.as_str()
+        ])?;
     Ok(())
+}
+
+fn note_callback(connection: &Connection, turn: TurnId) -> Result<()> {
+    let agent: Option<String> = connection
+        .prepare_cached("UPDATE turn SET callbacks = callbacks + 1 WHERE id = ?1 RETURNING agent")?
+        .query_row(params![turn.as_uuid().as_bytes()], |row| row.get(0))
+        .optional()?;
+    agent.map_or(Ok(()), |agent| tally::called_back(connection, &agent))
+}
+
+/// A callback that was noted was never acknowledged.
+pub(super) fn take_callback_back(connection: &Connection, turn: TurnId) -> Result<()> {
+    let query = "UPDATE turn SET callbacks = callbacks - 1 WHERE id = ?1 AND callbacks > 0
+                 RETURNING agent";
+    let agent: Option<String> = connection
+        .query_row(query, params![turn.as_uuid().as_bytes()], |row| row.get(0))
+        .optional()?;
+    agent.map_or(Ok(()), |agent| {
+        tally::take_callback_back(connection, &agent)
+    })
 }
 
 /// A turn ends once: a second end, after a commit that was thought to have failed, changes nothing,
 /// so that no session counts it twice and no task gets an attempt back twice.
 pub(super) fn end(connection: &Connection, end: &TurnEnd) -> Result<()> {
-    if !close(connection, end)? {
+    let Some(agent) = close(connection, end)? else {
         return Ok(());
-    }
+    };
+    tally::turn_ended(connection, &agent, end)?;
     for (task, after) in &end.tasks {
         match after {
             AfterTurn::Ended(outcome) => {
@@ -160,26 +186,29 @@ fn forget_cli_session(connection: &Connection, turn: TurnId) -> Result<()> {
     Ok(())
 }
 
-/// Answers whether the turn was there and had not ended.
-fn close(connection: &Connection, end: &TurnEnd) -> Result<bool> {
+/// Answers whose turn it was; `None` where it was not there or had ended.
+fn close(connection: &Connection, end: &TurnEnd) -> Result<Option<String>> {
     let transcript = end.transcript.as_deref().map(Path::as_os_str);
-    let changed = connection
+    connection
         .prepare_cached(
             "UPDATE turn SET state = ?2, ended_ms = ?3, exit_code = ?4, signal = ?5, usage = ?6,
                              failure = ?7, transcript = ?8
-             WHERE id = ?1 AND ended_ms IS NULL",
+             WHERE id = ?1 AND ended_ms IS NULL RETURNING agent",
         )?
-        .execute(params![
-            end.id.as_uuid().as_bytes(),
-            end.state.as_str(),
-            millis(end.ended_at),
-            end.exit_code,
-            end.signal,
-            optional_json(end.usage.as_ref())?,
-            optional_json(end.failure.as_ref())?,
-            transcript.map(OsStrExt::as_bytes),
-        ])?;
-    Ok(changed > 0)
+        .query_row(
+            params![
+                end.id.as_uuid().as_bytes(),
+                end.state.as_str(),
+                millis(end.ended_at),
+                end.exit_code,
+                end.signal,
+                optional_json(end.usage.as_ref())?,
+                optional_json(end.failure.as_ref())?,
+                transcript.map(OsStrExt::as_bytes),
+            ],
+            |row| row.get(0),
+        )
+        .optional()
 }
 
 /// Removes old turns that have ended; answers how many.

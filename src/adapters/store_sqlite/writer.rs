@@ -338,7 +338,11 @@ impl Committer {
             .collect::<rusqlite::Result<Vec<_>>>()?;
         failpoints::commit_fault()?;
         fail::fail_point!("store::before_commit");
+        let started = Instant::now();
         transaction.commit()?;
+        if self.durability == Durability::Synced {
+            ::metrics::histogram!(metrics::SYNC_DURATION).record(started.elapsed());
+        }
         fail::fail_point!("store::after_commit");
         for entry in group {
             failpoints::committed(&entry.change);

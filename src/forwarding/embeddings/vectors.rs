@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use postroom_actors::domain::agent_request::embeddings::Encoding;
+use serde::Deserialize;
 use serde_json::value::{RawValue, to_raw_value};
 use thiserror::Error;
 
@@ -20,16 +21,36 @@ pub(super) enum BadAnswer {
     BadVector,
 }
 
+/// An answer that a client can be given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Embeddings {
+    /// Its JSON.
+    pub(super) body: Bytes,
+    /// Tokens that the backend says to have read.
+    pub(super) input_tokens: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct ToldUsage {
+    prompt_tokens: u64,
+}
+
 /// An answer with its vectors in this encoding. One that has them in it already is not copied.
-pub(super) fn in_encoding(answer: Bytes, wanted: Encoding) -> Result<Bytes, BadAnswer> {
+pub(super) fn in_encoding(answer: Bytes, wanted: Encoding) -> Result<Embeddings, BadAnswer> {
     let no_list = |_| BadAnswer::NoList;
     let mut fields: Object<'_> = serde_json::from_slice(&answer).map_err(no_list)?;
+    let told = fields.get("usage").map(|usage| usage.get());
+    let told: Option<ToldUsage> = told.and_then(|usage| serde_json::from_str(usage).ok());
+    let input_tokens = told.map(|usage| usage.prompt_tokens);
     let data = fields.get("data").ok_or(BadAnswer::NoList)?;
     let mut items: Vec<Object<'_>> = serde_json::from_str(data.get()).map_err(no_list)?;
     let converted = items.iter().map(|item| converted(item, wanted));
     let converted: Vec<Option<Box<RawValue>>> = converted.collect::<Result<_, _>>()?;
     if converted.iter().all(Option::is_none) {
-        return Ok(answer);
+        return Ok(Embeddings {
+            body: answer,
+            input_tokens,
+        });
     }
     for (item, vector) in items.iter_mut().zip(&converted) {
         if let Some(vector) = vector {
@@ -38,9 +59,8 @@ pub(super) fn in_encoding(answer: Bytes, wanted: Encoding) -> Result<Bytes, BadA
     }
     let data = to_raw_value(&items).map_err(no_list)?;
     fields.insert("data".to_owned(), &data);
-    serde_json::to_vec(&fields)
-        .map(Bytes::from)
-        .map_err(no_list)
+    let body = serde_json::to_vec(&fields).map_err(no_list)?.into();
+    Ok(Embeddings { body, input_tokens })
 }
 
 /// An item's vector in the wanted encoding; `None`: it is in it.
@@ -121,10 +141,10 @@ mod tests {
     #[test]
     fn numbers_become_the_base64_of_little_endian_floats_and_back() {
         let floats = answer(&json!([0.5, -0.1, 6]));
-        let encoded = in_encoding(floats, Encoding::Base64).unwrap();
+        let encoded = in_encoding(floats, Encoding::Base64).unwrap().body;
         assert_eq!(read(&encoded)["data"][0]["embedding"], AS_BASE64);
         assert_eq!(read(&encoded)["new"]["a"], 1);
-        let floats = in_encoding(encoded, Encoding::Float).unwrap();
+        let floats = in_encoding(encoded, Encoding::Float).unwrap().body;
         let expected = json!([0.5, -0.1, 6.0]);
         assert_eq!(read(&floats)["data"][0]["embedding"], expected);
     }
@@ -136,8 +156,25 @@ mod tests {
             (json!(AS_BASE64), Encoding::Base64),
         ] {
             let answer = answer(&vector);
-            let same = in_encoding(answer.clone(), wanted).unwrap();
+            let same = in_encoding(answer.clone(), wanted).unwrap().body;
             assert_eq!(same.as_ptr(), answer.as_ptr());
+        }
+    }
+
+    #[test]
+    fn tokens_are_known_where_the_backend_tells_them() {
+        for (usage, tokens) in [
+            (json!({"prompt_tokens": 7, "total_tokens": 7}), Some(7)),
+            (json!({"total_tokens": 7}), None),
+            (json!({"prompt_tokens": "many"}), None),
+            (json!(null), None),
+        ] {
+            for wanted in [Encoding::Float, Encoding::Base64] {
+                let item = json!({"embedding": [0.5]});
+                let answer = json!({"data": [item], "usage": usage}).to_string();
+                let embeddings = in_encoding(answer.into(), wanted).unwrap();
+                assert_eq!(embeddings.input_tokens, tokens, "{usage}");
+            }
         }
     }
 

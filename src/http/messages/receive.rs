@@ -10,7 +10,7 @@ use actix_web::{
 use bytes::Bytes;
 use postroom_actors::{
     agent_directory::Agent,
-    courier::Sent,
+    courier::{Sent, metrics::REFUSED as MESSAGES_REFUSED},
     domain::{
         agent_message::{Envelope, MessageFields, read_message},
         ids::AgentId,
@@ -125,6 +125,7 @@ async fn take(
         is_kept: true,
         traceparent: incoming::text(headers, "traceparent").map(str::to_owned),
         envelope: Some(Arc::new(envelope)),
+        is_handed_over: false,
     };
     let taken = agent_tasks::queue_message(shared, &agent, Arc::new(task), once.clone()).await;
     match (taken, once) {
@@ -214,7 +215,7 @@ fn stop_loop(envelope: &Envelope, limit: u32) -> Result<(), ApiError> {
         limit,
         "message refused: too many messages led to it"
     );
-    metrics::counter!("postroom_messages_refused_total", "reason" => "loop_limit").increment(1);
+    ::metrics::counter!(MESSAGES_REFUSED, "measure" => "loop_limit").increment(1);
     Err(ApiError::loop_limit(hops, limit))
 }
 

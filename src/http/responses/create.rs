@@ -112,6 +112,7 @@ async fn by_mailbox(
         is_kept: false,
         traceparent: None,
         envelope: None,
+        is_handed_over: false,
     };
     chat_completions::accept(shared, facts, envelope, None).await?;
     let content = chat_completions::acknowledgement(shared, facts);

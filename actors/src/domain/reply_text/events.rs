@@ -1,6 +1,6 @@
 //! Server-sent events, put together from whatever pieces they arrive in.
 
-use super::{CollectedReply, MAX_TEXT, StreamPosition, json::Completion};
+use super::{CollectedReply, MAX_TEXT, StreamPosition, TokenUsage, json::Completion};
 
 /// The longest line, and the longest event, that is understood. Longer ones are skipped.
 const MAX_EVENT: usize = MAX_TEXT;
@@ -28,6 +28,8 @@ pub(super) struct EventReader {
     finished: bool,
     tool_calls: bool,
     error: bool,
+    /// The last one told: some backends tell it with each chunk, as a running total.
+    usage: Option<TokenUsage>,
 }
 
 impl EventReader {
@@ -72,6 +74,7 @@ impl EventReader {
             is_complete: (self.done || self.finished) && !self.error,
             has_tool_calls: self.tool_calls,
             has_error: self.error,
+            usage: self.usage,
         }
     }
 
@@ -138,6 +141,7 @@ impl EventReader {
             return;
         };
         self.error |= chunk.error.is_some();
+        self.usage = chunk.usage().or(self.usage);
         if let Some(choice) = chunk.first_choice() {
             choice.append_text(&mut self.text);
             self.finished |= choice.is_last();

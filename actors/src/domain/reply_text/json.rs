@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 use serde::{Deserialize, Deserializer, de::IgnoredAny};
 use serde_json::value::RawValue;
 
-use super::{CollectedReply, MAX_JSON, append_bounded};
+use super::{CollectedReply, MAX_JSON, TokenUsage, append_bounded};
 
 /// Collects one JSON document and understands it at its end.
 #[derive(Debug, Default)]
@@ -50,6 +50,7 @@ fn understand(document: &[u8]) -> CollectedReply {
     let mut reply = CollectedReply {
         is_complete: true,
         has_error: completion.error.is_some(),
+        usage: completion.usage(),
         ..CollectedReply::default()
     };
     if let Some(choice) = completion.first_choice() {
@@ -67,9 +68,28 @@ pub(super) struct Completion<'a> {
     choices: Option<Vec<Choice<'a>>>,
     #[serde(borrow, default)]
     pub(super) error: Option<&'a RawValue>,
+    #[serde(default, deserialize_with = "lenient")]
+    usage: Option<ToldUsage>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+struct ToldUsage {
+    #[serde(default)]
+    prompt_tokens: Option<u64>,
+    #[serde(default)]
+    completion_tokens: Option<u64>,
 }
 
 impl<'a> Completion<'a> {
+    /// What it says that it has cost; nothing where it says neither number.
+    pub(super) fn usage(&self) -> Option<TokenUsage> {
+        let told = self.usage?;
+        (told.prompt_tokens.is_some() || told.completion_tokens.is_some()).then(|| TokenUsage {
+            input: told.prompt_tokens.unwrap_or_default(),
+            output: told.completion_tokens.unwrap_or_default(),
+        })
+    }
+
     /// The choice of index 0: where several were asked for, the first is the reply.
     pub(super) fn first_choice(&self) -> Option<&Choice<'a>> {
         let choices = self.choices.as_ref()?;

@@ -195,3 +195,28 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn tokens_are_known_where_the_backend_tells_them_in_whole_answers_and_in_streams() {
+    let told = |usage: &str| {
+        let whole = format!(r#"{{"choices":[{{"message":{{"content":"hi"}}}}],"usage":{usage}}}"#);
+        let whole = collect(JSON, &[whole.as_bytes()]);
+        let last = format!("data: {{\"choices\":[],\"usage\":{usage}}}\n\ndata: [DONE]\n\n");
+        let early = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":1}}\n\n";
+        let null = "data: {\"choices\":[],\"usage\":null}\n\n";
+        let stream = collect(SSE, &[early.as_bytes(), last.as_bytes(), null.as_bytes()]);
+        assert_eq!(
+            (&whole.text, whole.is_complete),
+            (&Some("hi".to_owned()), true)
+        );
+        (whole.usage, stream.usage)
+    };
+    let usage = |input, output| Some(TokenUsage { input, output });
+    let full = r#"{"prompt_tokens":7,"completion_tokens":3,"total_tokens":10,"details":{}}"#;
+    assert_eq!(told(full), (usage(7, 3), usage(7, 3)));
+    let half = r#"{"prompt_tokens":7}"#;
+    assert_eq!(told(half), (usage(7, 0), usage(7, 0)));
+    for none in ["null", "{}", "7", r#"{"prompt_tokens":-1}"#, r#""many""#] {
+        assert_eq!(told(none), (None, usage(1, 0)), "{none}");
+    }
+}

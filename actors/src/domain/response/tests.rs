@@ -30,6 +30,7 @@ fn task(body: &Value, is_background: bool) -> NewTask {
         is_kept: true,
         traceparent: None,
         envelope: None,
+        is_handed_over: false,
     }
 }
 

@@ -384,7 +384,7 @@ fn a_store_of_the_second_schema_is_brought_up_to_date() {
         close(store).await;
         let now = rusqlite::Connection::open(&path).unwrap();
         let version = now.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0));
-        assert_eq!(version, Ok(3));
+        assert_eq!(version, Ok(4));
     });
 }
 

@@ -75,6 +75,7 @@ pub(super) fn task_with(number: u64, envelope: Envelope) -> Arc<NewTask> {
         is_kept: true,
         traceparent: None,
         envelope: Some(Arc::new(envelope)),
+        is_handed_over: false,
     })
 }
 

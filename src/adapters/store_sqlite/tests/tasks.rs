@@ -50,6 +50,7 @@ pub(super) fn task(number: u64) -> Arc<NewTask> {
         is_kept: number % 4 != 2,
         traceparent: (number % 3 == 1).then(|| format!("00-{number:032x}-{number:016x}-01")),
         envelope: None,
+        is_handed_over: false,
     })
 }
 
@@ -357,7 +358,7 @@ fn a_store_of_the_first_schema_is_brought_up_to_date() {
         close(store).await;
         let now = rusqlite::Connection::open(&path).unwrap();
         let version = now.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0));
-        assert_eq!(version, Ok(3));
+        assert_eq!(version, Ok(4));
     });
 }
 

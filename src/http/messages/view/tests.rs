@@ -46,6 +46,7 @@ pub(in crate::http) fn chat(origin: TaskOrigin, caller: Option<&str>) -> TaskRec
         is_kept: true,
         traceparent: None,
         envelope: None,
+        is_handed_over: false,
     };
     TaskRecord {
         sequence: Sequence(1),
