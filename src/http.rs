@@ -28,6 +28,7 @@ pub mod panics;
 pub mod responses;
 mod sse;
 pub mod state;
+pub mod summary;
 pub mod turns;
 pub mod visitors;
 mod waiting;

@@ -8,14 +8,26 @@
 mod alone;
 mod turns;
 
-use std::{future::Future, time::Duration};
+use std::{
+    future::{Future, poll_fn},
+    io,
+    pin::Pin,
+    time::Duration,
+};
 
 use actix_web::dev::Server;
 use postroom_actors::{delivery::DeliveryError, domain::activity::Fact, lifecycle::Drain};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::oneshot,
+};
 
 pub use self::alone::run_alone;
-use crate::{cli::exit, http::SharedState, startup::PostRoom};
+use crate::{
+    cli::exit,
+    http::SharedState,
+    startup::{PostRoom, ServiceManager},
+};
 
 /// How long an idle connection is kept.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -45,13 +57,22 @@ enum End {
     Store,
 }
 
+/// What listens.
+pub struct Servers {
+    /// For requests.
+    pub own: Server,
+    /// For metrics, where they have a listener of their own.
+    pub metrics: Option<Server>,
+    /// For the bridge, where there is one.
+    pub bridge: Option<Server>,
+}
+
 /// Runs the listeners until a signal comes, then stops everything in order.
 pub async fn run_until_stopped(
-    server: Server,
-    metrics_server: Option<Server>,
-    bridge: Option<Server>,
+    servers: Servers,
     post_room: PostRoom,
     shared: &SharedState,
+    manager: &ServiceManager,
 ) -> u8 {
     let mut signals = match Signals::listen() {
         Ok(signals) => signals,
@@ -60,19 +81,19 @@ pub async fn run_until_stopped(
             return exit::FAILURE;
         }
     };
-    let handle = server.handle();
-    let metrics_handle = metrics_server.as_ref().map(Server::handle);
-    let bridge_handle = bridge.as_ref().map(Server::handle);
-    let server = actix_rt::spawn(server);
-    if let Some(bridge) = bridge {
-        actix_rt::spawn(bridge);
+    let handle = servers.own.handle();
+    let metrics_handle = servers.metrics.as_ref().map(Server::handle);
+    let bridge_handle = servers.bridge.as_ref().map(Server::handle);
+    let (begun, accepting) = oneshot::channel();
+    let server = actix_rt::spawn(begin(servers.own, begun));
+    for other in [servers.bridge, servers.metrics].into_iter().flatten() {
+        actix_rt::spawn(other);
     }
-    if let Some(metrics_server) = metrics_server {
-        actix_rt::spawn(metrics_server);
-    }
+    actix_rt::spawn(manager.clone().follow(accepting));
     let end = first_end(&mut signals, server, post_room.store.ended()).await;
     shared.stopping.begin();
     shared.activity.tell(Fact::ServiceStopping);
+    manager.stopping().await;
     tracing::info!("postroom stops; a second signal ends it at once");
     turns::begin_no_more(post_room.agents());
     let stop = async {
@@ -103,9 +124,24 @@ pub async fn run_until_stopped(
     }
 }
 
+/// Runs the server and tells when it accepts: its first poll starts its threads.
+async fn begin(mut server: Server, begun: oneshot::Sender<()>) -> io::Result<()> {
+    let mut begun = Some(begun);
+    poll_fn(|context| {
+        let polled = Pin::new(&mut server).poll(context);
+        if polled.is_pending()
+            && let Some(begun) = begun.take()
+        {
+            let _nobody_waits = begun.send(());
+        }
+        polled
+    })
+    .await
+}
+
 async fn first_end(
     signals: &mut Signals,
-    server: actix_rt::task::JoinHandle<std::io::Result<()>>,
+    server: actix_rt::task::JoinHandle<io::Result<()>>,
     store_ended: impl Future<Output = ()>,
 ) -> End {
     tokio::select! {
@@ -152,7 +188,7 @@ struct Signals {
 }
 
 impl Signals {
-    fn listen() -> std::io::Result<Self> {
+    fn listen() -> io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,

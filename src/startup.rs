@@ -13,6 +13,7 @@ pub mod maintenance;
 mod observers;
 mod post_room;
 mod running;
+mod systemd;
 mod tls;
 mod traces;
 mod webhooks;
@@ -33,6 +34,7 @@ use postroom_actors::{
 use self::backends::Backends;
 pub use self::error::StartError;
 pub use self::post_room::PostRoom;
+pub use self::systemd::ServiceManager;
 use crate::{
     adapters::{system_clock::SystemClock, tls_certificate::TlsCertificate},
     cli::exit,
@@ -132,8 +134,13 @@ async fn run(settings: Settings, mode: Mode, metrics: PrometheusHandle) -> Resul
     shared.activity.tell(Fact::ServiceStarted {
         version: env!("CARGO_PKG_VERSION"),
     });
-    let code =
-        shutdown::run_until_stopped(server, metrics_server, bridge, post_room, &shared).await;
+    let servers = shutdown::Servers {
+        own: server,
+        metrics: metrics_server,
+        bridge,
+    };
+    let manager = ServiceManager::of_environment(&shared);
+    let code = shutdown::run_until_stopped(servers, post_room, &shared, &manager).await;
     // A second signal waits for nobody.
     if code != exit::INTERRUPTED {
         traces::close(export).await;

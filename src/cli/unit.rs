@@ -138,12 +138,16 @@ mod tests {
             "User=ann",
             "EnvironmentFile=/home/ann/.postroom/service.env",
             r#"ExecStart="/opt/post room/postroom" "daemon" "--cli" "a \"b\" $$c 5%%""#,
+            "Type=notify",
+            "WatchdogSec=90",
             "KillMode=mixed",
             "#   systemctl edit postroom",
         ] {
             assert!(text.lines().any(|found| found == line), "{line}: {text}");
         }
-        assert!(!text.contains('@'), "{text}");
+        for open in ["@NAME@", "@USER@", "@ENVIRONMENT@", "@COMMAND@"] {
+            assert!(!text.contains(open), "{text}");
+        }
     }
 
     #[test]

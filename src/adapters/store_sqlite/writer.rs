@@ -90,12 +90,15 @@ impl fmt::Debug for Queue {
 }
 
 impl Queue {
-    /// Enters a change at once, or refuses it at once.
+    /// Enters a change at once, or refuses it at once. In trouble only a heartbeat enters: that it is
+    /// answered at all, by a refusal then, proves that the writer is not stuck.
     pub(super) fn enter(
         &self,
         change: Change,
     ) -> Result<oneshot::Receiver<Result<Told, StoreError>>, StoreError> {
-        if let Some(trouble) = self.state.trouble() {
+        if let Some(trouble) = self.state.trouble()
+            && !matches!(change, Change::Heartbeat)
+        {
             return Err(trouble);
         }
         let sender = self.sender.read().unwrap_or_else(PoisonError::into_inner);

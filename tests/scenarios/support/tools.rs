@@ -8,6 +8,13 @@ use std::process::{Command, Stdio};
 /// Why a client program did not pass; shown as it is when a test returns it.
 pub(crate) struct ClientFailure(String);
 
+impl ClientFailure {
+    /// With what is to be shown.
+    pub(crate) fn new(said: impl Into<String>) -> Self {
+        Self(said.into())
+    }
+}
+
 impl fmt::Debug for ClientFailure {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.0)
@@ -141,6 +148,22 @@ pub(crate) fn client_program(name: &str) -> Result<PathBuf, ClientFailure> {
         "`{}` does not exist",
         path.display()
     )))
+}
+
+/// Prometheus.
+///
+/// # Errors
+/// It is not installed.
+pub(crate) fn prometheus() -> Result<PathBuf, ClientFailure> {
+    installed("prometheus/usr/bin/prometheus")
+}
+
+/// The tool that comes with Prometheus.
+///
+/// # Errors
+/// It is not installed.
+pub(crate) fn promtool() -> Result<PathBuf, ClientFailure> {
+    installed("prometheus/usr/bin/promtool")
 }
 
 fn repository() -> &'static Path {
