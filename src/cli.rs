@@ -6,16 +6,17 @@
 use std::{
     ffi::{OsStr, OsString},
     io::{self, Write},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind};
 use postroom_actors::domain::ids::InvalidAgentId;
 
 use self::{
     bridge::BridgeArgs,
     client::ClientError,
     completions::CompletionsArgs,
+    config::{ConfigArgs, ConfigVerb},
     connect::ConnectArgs,
     daemon::DaemonArgs,
     dead_letters::DeadLettersArgs,
@@ -28,6 +29,7 @@ use self::{
     man::ManArgs,
     messages::MessagesArgs,
     send::{SendArgs, SendFailure},
+    skills::{SkillsArgs, SkillsVerb},
     start::{AgentArgs, Verb},
     status::StatusArgs,
     stop::StopArgs,
@@ -54,6 +56,7 @@ mod demo_agent;
 mod disable;
 mod doctor;
 mod enable;
+pub mod exit;
 mod hire;
 mod keys;
 mod list;
@@ -80,32 +83,6 @@ pub use world::{HomeArgs, World};
 
 #[cfg(test)]
 mod tests;
-
-/// Exit codes, after sysexits(3).
-pub mod exit {
-    /// It worked.
-    pub const OK: u8 = 0;
-    /// It failed in a way that has no code of its own.
-    pub const FAILURE: u8 = 1;
-    /// The command line is wrong.
-    pub const USAGE: u8 = 64;
-    /// The store is of a newer version.
-    pub const NEWER_STORE: u8 = 65;
-    /// The service does not run, or does not answer.
-    pub const UNAVAILABLE: u8 = 69;
-    /// A file could not be made.
-    pub const CANNOT_CREATE: u8 = 73;
-    /// Reading or writing failed, standard output included.
-    pub const IO: u8 = 74;
-    /// It may work later.
-    pub const TEMPORARY: u8 = 75;
-    /// It is not allowed.
-    pub const NO_PERMISSION: u8 = 77;
-    /// The configuration is wrong.
-    pub const CONFIG: u8 = 78;
-    /// A second signal ended it at once.
-    pub const INTERRUPTED: u8 = 130;
-}
 
 /// An actor-based message broker for AI agents
 #[derive(Parser)]
@@ -181,56 +158,6 @@ pub enum Command {
     Completions(CompletionsArgs),
     /// Print the manual page, or write all pages
     Man(ManArgs),
-}
-
-/// `config`
-#[derive(Args)]
-pub struct ConfigArgs {
-    /// What about it.
-    #[command(subcommand)]
-    pub verb: ConfigVerb,
-}
-
-/// The verbs of `config`.
-#[derive(Subcommand)]
-pub enum ConfigVerb {
-    /// Say what is wrong with the configuration, or ok
-    Check(Flags),
-    /// Show the settings in effect, secrets masked
-    Show {
-        /// As one JSON object
-        #[arg(long)]
-        json: bool,
-        /// The flags of `serve`.
-        #[command(flatten)]
-        flags: Flags,
-    },
-    /// Print the JSON schema of postroom.toml
-    Schema,
-}
-
-/// `skills`
-#[derive(Args)]
-pub struct SkillsArgs {
-    /// What about them.
-    #[command(subcommand)]
-    pub verb: SkillsVerb,
-}
-
-/// The verbs of `skills`.
-#[derive(Subcommand)]
-pub enum SkillsVerb {
-    /// Write the skills into a folder
-    Install {
-        /// The folder [default: skills in the home folder]
-        dir: Option<PathBuf>,
-        /// Also overwrite files that were changed
-        #[arg(long)]
-        force: bool,
-        /// Folder for what is ours [default: ~/.postroom]
-        #[arg(long, value_name = "DIR")]
-        base_dir: Option<PathBuf>,
-    },
 }
 
 /// A command line that was understood.

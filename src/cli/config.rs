@@ -2,8 +2,36 @@
 
 use std::io::Write;
 
+use clap::{Args, Subcommand};
+
 use super::exit;
-use crate::settings::{Sources, load_with_sources, schema::schema_text, show};
+use crate::settings::{Flags, Sources, load_with_sources, schema::schema_text, show};
+
+/// `config`
+#[derive(Args)]
+pub struct ConfigArgs {
+    /// What about it.
+    #[command(subcommand)]
+    pub verb: ConfigVerb,
+}
+
+/// The verbs of `config`.
+#[derive(Subcommand)]
+pub enum ConfigVerb {
+    /// Say what is wrong with the configuration, or ok
+    Check(Flags),
+    /// Show the settings in effect, secrets masked
+    Show {
+        /// As one JSON object
+        #[arg(long)]
+        json: bool,
+        /// The flags of `serve`.
+        #[command(flatten)]
+        flags: Flags,
+    },
+    /// Print the JSON schema of postroom.toml
+    Schema,
+}
 
 /// Lists every problem and answers 78, or says `ok`; warnings are printed either way they can be known.
 pub(super) fn check(sources: Sources, output: &mut dyn Write) -> anyhow::Result<u8> {

@@ -161,6 +161,8 @@ impl SetUp<'_> {
         let mut findings =
             configuration::findings(&configuration::Facts::of(loaded, &self.sources));
         let environment = self.environment_of_service(settings, &around.told);
+        let user_home = environment.iter().find(|(name, _)| name == "HOME");
+        let user_home = user_home.map(|(_, value)| value.clone());
         let agents = agents::Facts::look(settings, &environment, around.wants_manager);
         let (store, inbox, address, agents, others, machine) = tokio::join!(
             look(settings, store::Facts::look),
@@ -170,7 +172,7 @@ impl SetUp<'_> {
             look(settings, address::Facts::look),
             within(LONG, agents),
             within(LONG, reach::look(settings, self.is_online)),
-            within(LONG, machine::Facts::look(around.pid())),
+            within(LONG, machine::Facts::look(around.pid(), user_home)),
         );
         let needs = machine::Needs {
             turns: u64::try_from(settings.agents.max_turns).unwrap_or(u64::MAX),

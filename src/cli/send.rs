@@ -37,7 +37,7 @@ pub struct SendArgs {
     /// An agent, a peer, or an agent of a peer
     #[arg(value_name = "AGENT|PEER|PEER/AGENT")]
     pub to: String,
-    /// What to say; it becomes the payload {"text": …}
+    /// What to say; it becomes the payload {"text": TEXT}
     #[arg(conflicts_with = "payload", required_unless_present_any = ["payload", "kind"])]
     pub text: Vec<String>,
     /// Which kind of message

@@ -7,9 +7,34 @@ use std::{
 };
 
 use anyhow::Context;
+use clap::{Args, Subcommand};
 
 use super::exit;
 use crate::settings::{Sources, home};
+
+/// `skills`
+#[derive(Args)]
+pub struct SkillsArgs {
+    /// What about them.
+    #[command(subcommand)]
+    pub verb: SkillsVerb,
+}
+
+/// The verbs of `skills`.
+#[derive(Subcommand)]
+pub enum SkillsVerb {
+    /// Write the skills into a folder
+    Install {
+        /// The folder [default: skills in the home folder]
+        dir: Option<PathBuf>,
+        /// Also overwrite files that were changed
+        #[arg(long)]
+        force: bool,
+        /// Folder for what is ours [default: ~/.postroom]
+        #[arg(long, value_name = "DIR")]
+        base_dir: Option<PathBuf>,
+    },
+}
 
 /// What is written: each skill in a folder of its name, and what belongs to it.
 pub(super) const FILES: [(&str, &str); 5] = [

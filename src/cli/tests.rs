@@ -1,6 +1,6 @@
 //! What the command line answers.
 
-use std::{fs, io};
+use std::{fs, io, path::PathBuf};
 
 use tempfile::TempDir;
 
@@ -385,6 +385,7 @@ fn agents_are_hired_listed_stopped_and_started_over_the_api() {
                 serde_json::json!({"agents": [agent("engineer_alice", "idle")]})
             }
             "GET /health HTTP/1.1" => serde_json::json!({"ok": true, "pid": 77}),
+            "GET /readyz HTTP/1.1" => serde_json::json!({"ready": true, "problems": []}),
             "POST /agents/engineer_alice/stop HTTP/1.1" => agent("engineer_alice", "stopped"),
             "POST /agents/engineer_alice/resume HTTP/1.1" => agent("engineer_alice", "idle"),
             _ => {

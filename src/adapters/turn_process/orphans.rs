@@ -18,11 +18,12 @@ pub struct Orphan {
     pub command: String,
 }
 
-/// The orphans of this machine, as far as its processes may be looked at.
-pub fn orphans() -> Vec<Orphan> {
+/// The orphans of the user with this home directory, as far as they may be looked at.
+pub fn orphans(home: &str) -> Vec<Orphan> {
     let table = ProcessTable::now();
     let found = table.all().filter_map(|process| {
         let turn = variable(process.pid, TURN_VARIABLE)?;
+        variable(process.pid, "HOME").filter(|its| its == home)?;
         is_alone(process, &table, is_keeper).then(|| Orphan {
             pid: process.pid,
             turn,

@@ -49,8 +49,8 @@ pub(super) struct Needs {
 }
 
 impl Facts {
-    /// `service` is the running one.
-    pub(super) async fn look(service: Option<u32>) -> Self {
+    /// `service` is the running one, `home` the home directory of its user.
+    pub(super) async fn look(service: Option<u32>, home: Option<String>) -> Self {
         let is_synchronized = synchronized().await;
         let looked = tokio::task::spawn_blocking(move || Self {
             open_files: service
@@ -60,7 +60,7 @@ impl Facts {
             cores: std::thread::available_parallelism()
                 .map_or(1, |cores| u64::try_from(cores.get()).unwrap_or(u64::MAX)),
             is_synchronized,
-            orphans: examination::orphans(),
+            orphans: home.map_or_else(Vec::new, |home| examination::orphans(&home)),
         });
         looked.await.unwrap_or_default()
     }
