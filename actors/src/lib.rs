@@ -35,6 +35,7 @@ pub mod domain;
 pub mod feed;
 pub mod inbox_writer;
 pub mod lifecycle;
+pub mod log_fields;
 pub mod ports;
 pub mod router;
 #[cfg(any(test, feature = "testing"))]

@@ -13,10 +13,8 @@ use postroom_actors::{
         retry::{AttemptFailure, next_retry, parse_retry_after},
         trace_context::TraceContext,
     },
-    ports::{
-        UpstreamBody, UpstreamError, UpstreamRequest, UpstreamResponse,
-        traces::{passed_on, trace_id},
-    },
+    log_fields::trace_id,
+    ports::{UpstreamBody, UpstreamError, UpstreamRequest, UpstreamResponse, traces::passed_on},
 };
 use tokio::time::Instant;
 

@@ -22,9 +22,10 @@ use postroom_actors::{
         retry::{AttemptFailure, next_retry, parse_retry_after},
         trace_context::TraceContext,
     },
+    log_fields::trace_id,
     ports::{
         Clock, Upstream, UpstreamBody, UpstreamRequest, UpstreamResponse,
-        traces::{Span, Traces, passed_on, trace_id},
+        traces::{Span, Traces, passed_on},
     },
     token_usage::{self, Operation},
 };

@@ -12,7 +12,8 @@ use postroom_actors::{
         reply_text::{CollectedReply, ReplyCollector, StreamPosition},
         trace_context::TraceContext,
     },
-    ports::{LocalFuture, UpstreamBody, UpstreamError, traces::trace_id},
+    log_fields::trace_id,
+    ports::{LocalFuture, UpstreamBody, UpstreamError},
     router::Accepted,
 };
 use tokio::{

@@ -21,7 +21,7 @@ use postroom_actors::{
         turn::{Failure, FailureCode},
     },
     feed::{Feed, TaskEvent},
-    ports::traces::trace_id,
+    log_fields::trace_id,
 };
 use tokio::sync::{SemaphorePermit, oneshot};
 

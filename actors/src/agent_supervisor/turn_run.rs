@@ -40,11 +40,8 @@ use crate::{
         turn_queue::Batch,
     },
     feed::{Feed, TaskEvent},
-    ports::{
-        StoreError,
-        traces::{Span, trace_id},
-        turns::LaunchError,
-    },
+    log_fields::trace_id,
+    ports::{StoreError, traces::Span, turns::LaunchError},
 };
 
 /// A turn that is about to begin.

@@ -22,7 +22,8 @@ use crate::{
         post::{Beginning, DeadCode, DeadReason, NewDelivery, Queued, WaitingDelivery},
         trace_context::TraceContext,
     },
-    ports::{StoreError, traces::trace_id},
+    log_fields::trace_id,
+    ports::StoreError,
 };
 
 type Reply = oneshot::Sender<Result<Sent, SendError>>;

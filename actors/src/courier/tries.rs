@@ -19,10 +19,11 @@ use crate::{
         },
         trace_context::TraceContext,
     },
+    log_fields::trace_id,
     ports::{
         StoreError,
         courier::{PostError, PostOrder},
-        traces::{Span, passed_on, trace_id},
+        traces::{Span, passed_on},
     },
 };
 

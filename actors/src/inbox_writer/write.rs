@@ -17,7 +17,8 @@ use crate::{
         inbox_item::{self, ItemExtras},
         trace_context::TraceContext,
     },
-    ports::{InboxError, InboxFile, RenderFile, StoreError, WrittenFile, traces::trace_id},
+    log_fields::trace_id,
+    ports::{InboxError, InboxFile, RenderFile, StoreError, WrittenFile},
     router::ContextsMarked,
 };
 

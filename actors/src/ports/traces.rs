@@ -6,11 +6,10 @@
 use std::{borrow::Cow, fmt, sync::Arc};
 
 use chrono::{DateTime, Utc};
-use tracing::field::DisplayValue;
 
 use crate::domain::{
     ids::{MessageId, TurnId},
-    trace_context::{Sampling, SpanId, TraceContext, TraceId},
+    trace_context::{Sampling, SpanId, TraceContext},
 };
 
 /// Takes finished spans.
@@ -266,11 +265,6 @@ impl fmt::Debug for Traces {
 /// What goes out with a call: the call's own span where it is recorded, else what is kept.
 pub fn passed_on(call: Option<&Span>, kept: Option<TraceContext>) -> Option<TraceContext> {
     call.map(|call| call.context).or(kept)
-}
-
-/// The field `trace_id` of a line of the log; none where there is no trace.
-pub fn trace_id(context: Option<TraceContext>) -> Option<DisplayValue<TraceId>> {
-    context.map(|context| tracing::field::display(context.trace()))
 }
 
 #[cfg(test)]
