@@ -2,6 +2,7 @@
 
 pub mod agent_inboxes;
 pub mod cli_dialects;
+pub mod disk;
 pub mod inbox_files;
 pub mod peer_http;
 pub mod store_sqlite;

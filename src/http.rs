@@ -17,6 +17,7 @@ pub mod embeddings;
 pub mod error;
 pub mod health;
 mod incoming;
+pub mod intake;
 pub mod keys;
 pub mod messages;
 pub mod metrics;

@@ -71,7 +71,7 @@ pub async fn run_until_stopped(
         actix_rt::spawn(metrics_server);
     }
     let end = first_end(&mut signals, server, post_room.store.ended()).await;
-    shared.stopping.begin();
+    shared.intake.begin_to_stop();
     tracing::info!("postroom stops; a second signal ends it at once");
     turns::begin_no_more(post_room.agents());
     let stop = async {

@@ -7,6 +7,7 @@ mod agents;
 mod backends;
 pub mod bridge;
 mod courier;
+mod disk_watch;
 mod error;
 mod maintenance;
 mod post_room;
@@ -114,6 +115,7 @@ async fn run(settings: Settings, mode: Mode, metrics: PrometheusHandle) -> Resul
     let fingerprint = certificate.as_ref().map(|it| it.fingerprint());
     let runtime = running::runtime_file(own_url, fingerprint)?;
     let shared = web::Data::new(post_room.shared_state(&settings, metrics, endpoint, &runtime.key));
+    disk_watch::start(&settings, &shared);
     maintenance::start(&settings, &shared);
     webhooks::start(&settings, &shared);
     Arc::clone(&post_room.agents).keep_looking_after(mode.interval);

@@ -81,9 +81,7 @@ pub async fn create(
     let shared = &state.shared;
     let body = body::read(&request, payload, shared.body_limits).await?;
     let incoming = Incoming::read(&request, caller, body)?;
-    if shared.stopping.has_begun() {
-        return Err(ApiError::stopping());
-    }
+    shared.intake.admit()?;
     let (route, outcome) = answer(&state, incoming).await;
     note_request(route, &outcome, arrived);
     outcome

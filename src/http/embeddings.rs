@@ -57,9 +57,7 @@ pub async fn create(
     auth::require(&request, Role::Client)?;
     let arrived = Instant::now();
     let body = body::read(&request, payload, state.shared.embeddings_limits).await?;
-    if state.shared.stopping.has_begun() {
-        return Err(ApiError::stopping());
-    }
+    state.shared.intake.admit_what_is_not_kept()?;
     let outcome = answer(&state, &request, body).await;
     note_request("embeddings", &outcome, arrived);
     let answer = outcome?;

@@ -61,9 +61,7 @@ pub async fn create(
     let shared = &state.shared;
     let body = body::read(&request, payload, shared.body_limits).await?;
     let incoming = Incoming::read(&request, caller, body)?;
-    if shared.stopping.has_begun() {
-        return Err(ApiError::stopping());
-    }
+    shared.intake.admit()?;
     let outcome = create::answer(shared, &incoming).await;
     note_request("responses", &outcome, arrived);
     outcome

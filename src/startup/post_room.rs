@@ -31,7 +31,8 @@ use crate::{
         SharedState,
         auth::{Door, Keys, TurnAccess},
         body::BodyLimits,
-        state::{Answers, Stopping},
+        intake::Intake,
+        state::Answers,
         visitors::Visitors,
     },
     settings::{Compact, MailboxSettings, Settings},
@@ -215,7 +216,7 @@ impl PostRoom {
             metrics_elsewhere: settings.metrics.listen.is_some(),
             endpoint,
             pid: std::process::id(),
-            stopping: Stopping::default(),
+            intake: Intake::default(),
         }
     }
 }

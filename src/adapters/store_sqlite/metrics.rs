@@ -15,6 +15,11 @@ pub(super) const STATE: &str = "postroom_store_state";
 /// From the start of a checkpoint until it is done.
 pub(super) const CHECKPOINT_DURATION: &str = "postroom_store_checkpoint_duration_seconds";
 
+/// Bytes that hold something.
+const USED: &str = "postroom_store_used_bytes";
+/// Messages, tasks, deliveries and turns removed.
+const PRUNED: &str = "postroom_store_pruned_total";
+
 /// Tells the metrics recorder what the store's metrics mean. Call it once, at start.
 pub fn describe() {
     describe_histogram!(
@@ -40,6 +45,16 @@ pub fn describe() {
     describe_gauge!(
         STATE,
         "State of the store: 0 writes, 1 disk full, 2 cannot write"
+    );
+    describe_counter!(
+        PRUNED,
+        Unit::Count,
+        "Messages, tasks, deliveries and turns that were removed, by reason: age, size"
+    );
+    describe_gauge!(
+        USED,
+        Unit::Bytes,
+        "Bytes of the store that hold something; `store.max_size` bounds these"
     );
     describe_histogram!(
         CHECKPOINT_DURATION,

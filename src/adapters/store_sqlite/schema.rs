@@ -89,6 +89,8 @@ fn keep_log_on_close(connection: &Connection) -> rusqlite::Result<()> {
 fn make_durable(connection: &Connection) -> rusqlite::Result<()> {
     // The page size counts only while the file is empty, and only before the log exists.
     connection.pragma_update(None, "page_size", PAGE_BYTES)?;
+    // So does this: pages that are free can be given back without stopping.
+    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     connection.query_row("PRAGMA journal_mode = WAL", [], |_row| Ok(()))?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "cache_size", WRITER_CACHE)?;

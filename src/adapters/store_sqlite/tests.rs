@@ -24,6 +24,7 @@ mod deliveries;
 mod faults;
 mod messages;
 mod model;
+mod size;
 mod tasks;
 
 const DEADLINE: Duration = Duration::from_secs(20);
