@@ -35,6 +35,7 @@ mod task_rows;
 mod task_store;
 mod tasks;
 mod turns;
+pub mod upkeep;
 mod writer;
 
 #[cfg(test)]
@@ -58,7 +59,6 @@ use postroom_actors::{
 };
 use thiserror::Error;
 
-pub use self::metrics::describe;
 use self::{
     changes::{Change, Told},
     folder::StoreFolder,
@@ -66,6 +66,7 @@ use self::{
     state::SharedState,
     writer::{Queue, Writer},
 };
+pub use self::{metrics::describe, schema::newest_schema};
 
 /// How much the store takes on at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

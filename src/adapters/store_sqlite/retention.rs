@@ -14,7 +14,7 @@ use super::{
 const SEEN_WITHIN: TimeDelta = TimeDelta::minutes(1);
 
 /// Rows removed between two looks at the size.
-const BETWEEN_LOOKS: usize = 16;
+const BETWEEN_LOOKS: usize = 4;
 
 /// How the pages of the file are used, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

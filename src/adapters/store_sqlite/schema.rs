@@ -33,12 +33,17 @@ const LOG_BYTES_KEPT: i64 = 64 << 20;
 /// How long an outside program (a backup, `sqlite3`) may hold us up.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The newest version that is known here.
+pub fn newest_schema() -> i64 {
+    i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX)
+}
+
 /// Opens the connection that writes, and brings the tables up to date.
 pub(super) fn open_for_writing(path: &Path) -> Result<Connection, OpenError> {
     let fails = |error: rusqlite::Error| database_error(path, &error);
     let mut connection = connect_for_writing(path).map_err(fails)?;
     let found = schema_version(&connection).map_err(fails)?;
-    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+    let known = newest_schema();
     if found > known {
         return Err(OpenError::NewerSchema { found, known });
     }
@@ -70,7 +75,7 @@ pub(super) fn open_for_reading(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-fn connect_for_writing(path: &Path) -> rusqlite::Result<Connection> {
+pub(super) fn connect_for_writing(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
@@ -122,7 +127,7 @@ fn check_durable(connection: &Connection) -> rusqlite::Result<Result<(), OpenErr
     })
 }
 
-fn schema_version(connection: &Connection) -> rusqlite::Result<i64> {
+pub(super) fn schema_version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.pragma_query_value(None, "user_version", |row| row.get(0))
 }
 
@@ -163,7 +168,7 @@ pub(super) fn take_over_inbox(
     }
 }
 
-fn remembered_inbox(connection: &Connection) -> rusqlite::Result<Option<PathBuf>> {
+pub(super) fn remembered_inbox(connection: &Connection) -> rusqlite::Result<Option<PathBuf>> {
     let query = "SELECT value FROM meta WHERE key = 'inbox'";
     let bytes: Option<Vec<u8>> = connection
         .query_row(query, [], |row| row.get(0))
@@ -171,7 +176,7 @@ fn remembered_inbox(connection: &Connection) -> rusqlite::Result<Option<PathBuf>
     Ok(bytes.map(|bytes| PathBuf::from(OsStr::from_bytes(&bytes))))
 }
 
-fn remember_inbox(connection: &Connection, inbox: &Path) -> rusqlite::Result<()> {
+pub(super) fn remember_inbox(connection: &Connection, inbox: &Path) -> rusqlite::Result<()> {
     connection.execute(
         "INSERT OR REPLACE INTO meta (key, value) VALUES ('inbox', ?1)",
         params![inbox.as_os_str().as_bytes()],
