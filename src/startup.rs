@@ -13,6 +13,7 @@ mod maintenance;
 mod post_room;
 mod running;
 mod tls;
+pub mod upkeep;
 mod webhooks;
 
 use std::{

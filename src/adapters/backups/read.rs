@@ -88,13 +88,13 @@ impl Backup {
         let Some(config) = &from.config_file else {
             return Ok(None);
         };
-        let Ok(name) = config.strip_prefix(&from.home) else {
+        let Some(name) = config.file_name() else {
             return Ok(None);
         };
-        let place = name.file_name().map(|name| Path::new(CONFIG).join(name));
-        let Some(place) = place.filter(|place| self.path.join(place).is_file()) else {
+        let place = Path::new(CONFIG).join(name);
+        if config.parent() != Some(&*from.home) || !self.path.join(&place).is_file() {
             return Ok(None);
-        };
+        }
         self.place(&place, &home.join(name)).map(Some)
     }
 
