@@ -26,6 +26,7 @@ mod messages;
 mod model;
 mod size;
 mod tasks;
+mod upkeep;
 
 const DEADLINE: Duration = Duration::from_secs(20);
 

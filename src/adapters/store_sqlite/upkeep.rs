@@ -7,9 +7,6 @@ mod error;
 mod facts;
 mod replace;
 
-#[cfg(test)]
-mod tests;
-
 use std::path::Path;
 
 pub use self::{
@@ -27,7 +24,10 @@ pub const DATABASE: &str = "postroom.db";
 /// Hears how far something is: what is done of all, in bytes.
 pub type Progress<'a> = dyn FnMut(u64, u64) + 'a;
 
-/// Finishes putting a store in place that was ready when somebody ended the command.
+/// Finishes putting a store in place that was ready when somebody ended the command, and removes what
+/// was not. The caller has the folder's lock.
 pub(super) fn finish_begun(folder: &Path) -> std::io::Result<()> {
-    replace::finish(folder).map(drop)
+    replace::finish(folder)?;
+    replace::forget_begun(folder)?;
+    compact::forget_begun(folder)
 }

@@ -2,6 +2,7 @@
 
 use std::{
     fs::{self, File},
+    io,
     path::Path,
 };
 
@@ -42,7 +43,6 @@ pub fn compact(folder: &Path) -> Result<Compacted, UpkeepError> {
     let files = UpkeepError::files(folder);
     let size = |path: &Path| fs::metadata(path).map(|facts| facts.len());
     let new = folder.join(NEW);
-    drop(fs::remove_file(&new));
     let fails = |error: rusqlite::Error| UpkeepError::of(&database, &error);
     let connection = schema::connect_for_writing(&database).map_err(fails)?;
     let before = fold_log(&connection)
@@ -65,6 +65,14 @@ pub fn compact(folder: &Path) -> Result<Compacted, UpkeepError> {
     };
     let after = replace().map_err(&files)?;
     Ok(Compacted { before, after })
+}
+
+/// Removes what a compaction was still writing when it was ended.
+pub(super) fn forget_begun(folder: &Path) -> io::Result<()> {
+    match fs::remove_file(folder.join(NEW)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// With an empty log the database file alone is the store.

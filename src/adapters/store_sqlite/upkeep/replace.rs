@@ -68,7 +68,6 @@ impl ClaimedStore {
     ) -> Result<Replaced, UpkeepError> {
         let begun = self.path.join(BEGUN);
         let failed = UpkeepError::files(&begun);
-        remove_if_there(&begun).map_err(&failed)?;
         private_folder(&begun).map_err(&failed)?;
         let new = begun.join(DATABASE);
         copy_file(database, &new, progress).map_err(UpkeepError::files(&new))?;
@@ -139,6 +138,11 @@ pub(super) fn finish(folder: &Path) -> io::Result<Option<PathBuf>> {
     fs::remove_dir_all(&ready)?;
     sync(folder)?;
     Ok(aside.exists().then_some(aside))
+}
+
+/// Removes what a restore was still writing when it was ended.
+pub(super) fn forget_begun(folder: &Path) -> io::Result<()> {
+    remove_if_there(&folder.join(BEGUN))
 }
 
 /// The log first would leave a database without what is in its log only: so it goes last.
