@@ -15,6 +15,14 @@ use super::error::ApiError;
 const STOPPING: u8 = 1;
 const DISK_LOW: u8 = 2;
 
+/// Says what the intake's metric means. Call it once at the start.
+pub fn describe() {
+    metrics::describe_gauge!(
+        "postroom_intake_open",
+        "1 while new work is taken, 0 while a disk is low or the service stops"
+    );
+}
+
 /// Whether new work is taken. Clones are the same one.
 #[derive(Debug, Clone, Default)]
 pub struct Intake(Arc<Shared>);

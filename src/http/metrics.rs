@@ -47,10 +47,6 @@ pub fn describe() {
         "postroom_requests_refused_total",
         "Requests refused for lack of room"
     );
-    describe_gauge!(
-        "postroom_intake_open",
-        "1 while new work is taken, 0 while a disk is low or the service stops"
-    );
     describe_counter!(
         "postroom_http_panics_total",
         "Panics in handlers, answered with 500"

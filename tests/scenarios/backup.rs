@@ -1,6 +1,12 @@
 //! Backups taken while the service works, and what a restore makes of them.
 
-use std::{collections::HashMap, path::Path, sync::Arc, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    path::Path,
+    rc::Rc,
+    sync::Arc,
+};
 
 use serde_json::{Value, json};
 
@@ -8,6 +14,7 @@ use crate::support::{
     broker::{Broker, BrokerOptions, inbox_files},
     client::chat,
     store_files::{Ran, damage, database, prompts, run, run_beside},
+    wait::until,
 };
 
 /// A broker whose store, configuration and keys lie in its folder.
@@ -31,119 +38,135 @@ fn restore(folder: &Path, backup: &str, failpoints: &str) -> Ran {
     run(folder, &["restore", backup, "--json"], failpoints)
 }
 
-#[actix_web::test]
-async fn a_backup_under_load_has_all_that_was_acknowledged_before_it_each_once() {
-    let broker = Arc::new(Broker::start(options()).await);
-    let taken = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
-    let is_over = std::rc::Rc::new(std::cell::Cell::new(false));
-    let clients: Vec<_> = (0..8)
-        .map(|client| {
-            let (broker, taken) = (Arc::clone(&broker), std::rc::Rc::clone(&taken));
-            let is_over = std::rc::Rc::clone(&is_over);
+/// Clients that send as fast as they are answered, until they are told to end.
+struct Load {
+    taken: Rc<RefCell<Vec<String>>>,
+    is_over: Rc<Cell<bool>>,
+    clients: Vec<actix_rt::task::JoinHandle<()>>,
+}
+
+impl Load {
+    fn start(broker: &Rc<Broker>) -> Self {
+        let (taken, is_over) = (Rc::<RefCell<Vec<String>>>::default(), Rc::default());
+        let clients = (0..8).map(|client| {
+            let (broker, taken) = (Rc::clone(broker), Rc::clone(&taken));
+            let is_over: Rc<Cell<bool>> = Rc::clone(&is_over);
             actix_rt::spawn(async move {
-                for number in 0.. {
+                let mut number = 0;
+                while !is_over.get() {
                     let prompt = format!("message {client}.{number}");
                     keep(&broker, &prompt).await;
                     taken.borrow_mut().push(prompt);
-                    if is_over.get() {
-                        break;
-                    }
+                    number += 1;
                 }
             })
-        })
-        .collect();
-    while taken.borrow().len() < 200 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        });
+        Self {
+            clients: clients.collect(),
+            taken,
+            is_over,
+        }
     }
-    let before = taken.borrow().clone();
+
+    /// The prompts that were acknowledged so far.
+    fn taken(&self) -> Vec<String> {
+        self.taken.borrow().clone()
+    }
+
+    async fn end(self) {
+        self.is_over.set(true);
+        for client in self.clients {
+            client.await.unwrap();
+        }
+    }
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let files = inbox_files(&folder.join("inbox"));
+    let names = files.iter().map(|path| path.file_name().unwrap());
+    names
+        .map(|name| name.to_string_lossy().into_owned())
+        .collect()
+}
+
+fn expect_each_once(folder: &Path, acknowledged: &[String]) {
+    let mut seen: HashMap<String, usize> = HashMap::new();
+    for prompt in prompts(&database(folder)) {
+        *seen.entry(prompt).or_default() += 1;
+    }
+    for prompt in acknowledged {
+        assert_eq!(seen.get(prompt), Some(&1), "{prompt}");
+    }
+    assert!(seen.values().all(|&times| times == 1));
+}
+
+#[actix_web::test]
+async fn a_backup_under_load_has_all_that_was_acknowledged_before_it_each_once() {
+    let broker = Rc::new(Broker::start(options()).await);
+    let load = Load::start(&broker);
+    until("200 messages", || load.taken().len(), |taken| *taken >= 200).await;
+    let before = load.taken();
     let made = run_beside(broker.folder(), &["backup", "backups", "--json"]).await;
     let made = made.json();
-    let after = taken.borrow().len();
-    assert!(after > before.len(), "nobody was held up");
-    is_over.set(true);
-    for client in clients {
-        client.await.unwrap();
-    }
-    let broker = Arc::into_inner(broker).unwrap();
-    broker.until_items(taken.borrow().len()).await;
+    let all = load.taken();
+    assert!(all.len() > before.len(), "nobody was held up");
+    load.end().await;
+    let broker = Rc::into_inner(broker).unwrap();
+    let stored = prompts(&database(broker.folder())).len();
+    broker.until_items(stored).await;
     let folder = broker.kill();
+
     let backup = made["path"].as_str().unwrap().to_owned();
     let restored = restore(folder.path(), &backup, "").json();
     let held = &restored["holds"];
     assert_eq!(held["messages"], made["store"]["messages"]);
     let aside = restored["aside"].as_str().unwrap();
-    assert!(Path::new(aside).join("postroom.db").is_file(), "{aside}");
+    assert_eq!(prompts(&Path::new(aside).join("postroom.db")).len(), stored);
+    expect_each_once(folder.path(), &before);
 
-    let mut seen: HashMap<String, usize> = HashMap::new();
-    for prompt in prompts(&database(folder.path())) {
-        *seen.entry(prompt).or_default() += 1;
-    }
-    for prompt in &before {
-        assert_eq!(seen.get(prompt), Some(&1), "{prompt}");
-    }
-    assert!(seen.values().all(|&times| times == 1));
-    let names = |folder: &Path| -> Vec<String> {
-        let files = inbox_files(&folder.join("inbox"));
-        let names = files.iter().map(|path| path.file_name().unwrap());
-        names
-            .map(|name| name.to_string_lossy().into_owned())
-            .collect()
-    };
     let written = names(folder.path());
     std::fs::rename(folder.path().join("inbox"), folder.path().join("before")).unwrap();
     let broker = Broker::start_in(folder, options()).await;
     let pending = usize::try_from(held["pending_inbox"].as_u64().unwrap()).unwrap();
     broker.until_items(pending).await;
     let again = names(broker.folder());
-    assert!(
-        again.iter().all(|name| written.contains(name)),
-        "written under the same names: {again:?}"
-    );
+    let is_known = |name: &String| written.contains(name);
+    assert!(again.iter().all(is_known), "the same names: {again:?}");
     keep(&broker, "after the restore").await;
 }
 
-#[actix_web::test]
-async fn configuration_keys_and_what_agents_are_come_along_to_another_folder() {
+/// A home folder with an agent, a key, and a message; the service that has it.
+async fn furnished() -> Broker {
     let toml = "[mailbox]\ninbox = \"{inbox}\"\n[store]\nretention = \"77d\"\n";
     let broker = Broker::start(BrokerOptions::toml(toml)).await;
-    let home = broker.folder().to_owned();
+    let home = broker.folder();
     let hire = r#"{"role":"engineer","name":"alice","cli":"cat"}"#;
     let hired = broker.post("/agents", hire, &[]).await;
     assert!(hired.status < 300, "{}", hired.text);
-    let key = broker
-        .post("/keys", r#"{"name":"phone","role":"client"}"#, &[])
-        .await;
+    let key = r#"{"name":"phone","role":"client"}"#;
+    let key = broker.post("/keys", key, &[]).await;
     assert_eq!(key.status, 201, "{}", key.text);
     std::fs::write(home.join("engineer_alice/notes/plan.txt"), "the plan").unwrap();
     std::os::unix::fs::symlink("/etc/passwd", home.join("engineer_alice/notes/link")).unwrap();
     keep(&broker, "hello").await;
-    let args = ["backup", "backups", "--name", "small", "--json"];
-    let small = run(&home, &args, "").json();
+    broker
+}
+
+#[actix_web::test]
+async fn a_backup_has_configuration_keys_and_what_agents_are_and_is_its_owners_alone() {
+    let broker = furnished().await;
+    let home = broker.folder();
+    let small = run(
+        home,
+        &["backup", "backups", "--name", "small", "--json"],
+        "",
+    )
+    .json();
     assert_eq!(small["skipped"], json!([]));
-    let args = [
-        "backup",
-        "backups",
-        "--name",
-        "all",
-        "--workspaces",
-        "--json",
-    ];
-    let all = run(&home, &args, "").json();
-    assert_eq!(
-        all["skipped"],
-        json!(["home/engineer_alice/notes/link"]),
-        "no link is followed"
-    );
-    let again = run(&home, &args, "");
-    assert_eq!(again.code, Some(73), "{again:?}");
     let manifest = std::fs::read_to_string(home.join("backups/small/manifest.json")).unwrap();
     let manifest: Value = serde_json::from_str(&manifest).unwrap();
-    let files: Vec<&str> = manifest["files"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|file| file["path"].as_str().unwrap())
-        .collect();
+    let files = manifest["files"].as_array().unwrap().iter();
+    let files: Vec<&str> = files.map(|file| file["path"].as_str().unwrap()).collect();
     let expected = [
         "postroom.db",
         "config/postroom.toml",
@@ -152,6 +175,24 @@ async fn configuration_keys_and_what_agents_are_come_along_to_another_folder() {
     ];
     assert_eq!(files, expected);
     expect_private(&home.join("backups"));
+    let again = run(home, &["backup", "backups", "--name", "small"], "");
+    assert_eq!(again.code, Some(73), "{again:?}");
+}
+
+#[actix_web::test]
+async fn workspaces_come_along_to_another_folder_where_nothing_is_overwritten() {
+    let broker = furnished().await;
+    let args = [
+        "backup",
+        "backups",
+        "--name",
+        "all",
+        "--workspaces",
+        "--json",
+    ];
+    let all = run(broker.folder(), &args, "").json();
+    let skipped = json!(["home/engineer_alice/notes/link"]);
+    assert_eq!(all["skipped"], skipped, "no link is followed");
     let folder = broker.kill();
 
     let elsewhere = tempfile::tempdir().unwrap();
@@ -307,7 +348,7 @@ async fn messages_that_wait_for_another_inbox_are_restored_by_force_only() {
     let toml = "[mailbox]\ninbox = \"{inbox}\"\n".replace("{inbox}", &inbox);
     let broker = Broker::start_in(elsewhere, BrokerOptions::toml(toml)).await;
     let written = || inbox_files(Path::new(&inbox));
-    crate::support::wait::until("the message in the new inbox", written, |files| {
+    until("the message in the new inbox", written, |files| {
         files.len() == 1
     })
     .await;

@@ -443,10 +443,10 @@ async fn old_answers_are_removed_and_nothing_else() {
     let before = DateTime::from_timestamp(2_000_000_000, 0).unwrap();
     assert_eq!(replies.remove_older(before).await.unwrap(), 0);
     let folder = root.path().join("agent_replies");
-    std::fs::create_dir(&folder).unwrap();
-    std::fs::create_dir(folder.join("folder.json")).unwrap();
+    fs::create_dir(&folder).unwrap();
+    fs::create_dir(folder.join("folder.json")).unwrap();
     for (name, seconds) in [("old.json", 1), ("new.json", 2_000_000_000), ("old.txt", 1)] {
-        let file = std::fs::File::create(folder.join(name)).unwrap();
+        let file = fs::File::create(folder.join(name)).unwrap();
         let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
         file.set_modified(time).unwrap();
     }

@@ -37,8 +37,9 @@ impl SmallDisk {
             let facts = rustix::fs::statvfs(self.folder.path()).unwrap();
             facts.f_bavail * facts.f_frsize
         };
+        let chunk = vec![0; 1 << 16];
         while free() > left {
-            std::io::Write::write_all(&mut filler, &[0; 1 << 16]).unwrap();
+            std::io::Write::write_all(&mut filler, &chunk).unwrap();
             std::io::Write::flush(&mut filler).unwrap();
         }
     }
