@@ -38,7 +38,7 @@ fn check<'a>(readiness: &'a Value, name: &str) -> &'a Value {
 /// Waits until it is let on, then sends.
 const WAITS_THEN_SENDS: &str = r#"while [ ! -e "$STAGE/open" ]; do sleep 0.02; done
 exec curl -sS -X POST "$POSTROOM_URL/send" -H "Authorization: Bearer $POSTROOM_TURN_TOKEN" \
-  -d '{"type":"STATUS","payload":{"text":"on its way"}}'
+  -d '{"type":"STATUS","to":"bob","payload":{"text":"on its way"}}'
 "#;
 
 fn office(disk: &SmallDisk, stage: &Stage) -> Office {
@@ -46,6 +46,7 @@ fn office(disk: &SmallDisk, stage: &Stage) -> Office {
     let store = disk.path("store");
     Office::new()
         .agent(stage, "alice", &script, "")
+        .agent(stage, "bob", "cat", "")
         .peer_without_url("office", SECRET, "to = \"alice\"")
         .with(&format!(
             "[mailbox]\ninbox = \"{{inbox}}\"\n[store]\npath = {store:?}\nmin_free = \"8MiB\""
