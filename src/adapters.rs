@@ -1,7 +1,9 @@
 //! The ports of `postroom-actors`, implemented: disk, network, clock.
 
 pub mod agent_inboxes;
+pub mod backups;
 pub mod cli_dialects;
+pub mod disk;
 pub mod inbox_files;
 pub mod otlp;
 pub mod peer_http;

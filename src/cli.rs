@@ -13,6 +13,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind}
 use postroom_actors::domain::ids::InvalidAgentId;
 
 use self::{
+    backup::BackupArgs,
     bridge::BridgeArgs,
     client::ClientError,
     completions::CompletionsArgs,
@@ -28,11 +29,13 @@ use self::{
     list::ListArgs,
     man::ManArgs,
     messages::MessagesArgs,
+    restore::RestoreArgs,
     send::{SendArgs, SendFailure},
     skills::{SkillsArgs, SkillsVerb},
     start::{AgentArgs, Verb},
     status::StatusArgs,
     stop::StopArgs,
+    store::StoreVerbs,
     system::RealSystem,
     tail::TailArgs,
     turns::TurnsArgs,
@@ -40,10 +43,14 @@ use self::{
 };
 use crate::{
     settings::{ConfigError, Flags, stored_keys::InvalidKey},
-    startup::StartError,
+    startup::{
+        StartError,
+        upkeep::{self, UpkeepError},
+    },
 };
 
 mod agent_view;
+mod backup;
 mod bridge;
 mod client;
 mod completions;
@@ -64,6 +71,7 @@ mod man;
 mod message_view;
 mod messages;
 mod progress;
+mod restore;
 mod send;
 pub mod serve;
 mod service_view;
@@ -71,6 +79,7 @@ mod skills;
 mod start;
 mod status;
 mod stop;
+mod store;
 mod system;
 mod table;
 mod tail;
@@ -137,6 +146,12 @@ pub enum Command {
     DeadLetters(DeadLettersArgs),
     /// Keys that let others in
     Keys(KeysArgs),
+    /// Save the store, the configuration and the keys, also while the service runs
+    Backup(BackupArgs),
+    /// Put a backup in the store's place, while no service runs
+    Restore(RestoreArgs),
+    /// Look after the store's files
+    Store(StoreVerbs),
     /// Have systemd run the service
     Enable(EnableArgs),
     /// Have systemd start the service again
@@ -294,6 +309,9 @@ fn execute(invocation: Invocation, world: &World, output: &mut dyn Write) -> any
         Command::Messages(args) => messages::run(&args, world, output),
         Command::DeadLetters(args) => dead_letters::run(&args, world, output),
         Command::Keys(args) => keys::run(&args, world, output),
+        Command::Backup(args) => backup::run(&args, world, output),
+        Command::Restore(args) => restore::run(&args, world, output),
+        Command::Store(verbs) => store::run(&verbs, world, output),
         Command::Enable(args) => enable::run(&args, world, &mut RealSystem, output),
         Command::Restart(args) => enable::restart(&args, world, &mut RealSystem, output),
         Command::Disable(args) => disable::run(&args, world, &mut RealSystem, output),
@@ -325,12 +343,15 @@ fn execute(invocation: Invocation, world: &World, output: &mut dyn Write) -> any
     }
 }
 
-/// What went wrong. A start that failed tells its cause in its own words.
+/// What went wrong. A start that failed tells its cause in its own words, as work on the store does.
 fn describe(failure: &anyhow::Error) -> String {
-    match failure.downcast_ref::<StartError>() {
-        Some(error) => error.to_string(),
-        None => format!("{failure:#}"),
-    }
+    let start = failure
+        .downcast_ref::<StartError>()
+        .map(ToString::to_string);
+    let upkeep = failure
+        .downcast_ref::<UpkeepError>()
+        .map(ToString::to_string);
+    start.or(upkeep).unwrap_or_else(|| format!("{failure:#}"))
 }
 
 /// The exit code of a command that failed.
@@ -347,6 +368,8 @@ pub fn exit_code(failure: &anyhow::Error) -> u8 {
         exit::USAGE
     } else if failure.downcast_ref::<io::Error>().is_some() {
         exit::IO
+    } else if let Some(error) = failure.downcast_ref::<UpkeepError>() {
+        upkeep::exit_code(error)
     } else if let Some(error) = failure.downcast_ref::<StartError>() {
         error.exit_code()
     } else {

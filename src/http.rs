@@ -19,6 +19,7 @@ pub mod error;
 pub mod events;
 pub mod health;
 mod incoming;
+pub mod intake;
 pub mod keys;
 pub mod messages;
 pub mod metrics;

@@ -91,7 +91,7 @@ pub async fn run_until_stopped(
     }
     actix_rt::spawn(manager.clone().follow(accepting));
     let end = first_end(&mut signals, server, post_room.store.ended()).await;
-    shared.stopping.begin();
+    shared.intake.begin_to_stop();
     shared.activity.tell(Fact::ServiceStopping);
     manager.stopping().await;
     tracing::info!("postroom stops; a second signal ends it at once");

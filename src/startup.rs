@@ -7,15 +7,18 @@ mod agents;
 mod backends;
 pub mod bridge;
 mod courier;
+mod disk_watch;
 mod error;
 pub mod examination;
 pub mod maintenance;
 mod observers;
 mod post_room;
+pub mod retention;
 mod running;
 mod systemd;
 mod tls;
 mod traces;
+pub mod upkeep;
 mod webhooks;
 
 use std::{
@@ -115,7 +118,9 @@ async fn run(settings: Settings, mode: Mode, metrics: PrometheusHandle) -> Resul
     let fingerprint = certificate.as_ref().map(|it| it.fingerprint());
     let runtime = running::runtime_file(own_url, fingerprint)?;
     let shared = web::Data::new(post_room.shared_state(&settings, metrics, endpoint, &runtime.key));
+    disk_watch::start(&settings, &shared);
     maintenance::start(&settings, &shared);
+    retention::start(&settings, &shared);
     webhooks::start(&settings, &shared);
     Arc::clone(&post_room.agents).keep_looking_after(mode.interval);
     let listening = Listening {

@@ -130,6 +130,21 @@ pub trait MessageStore: Send + Sync + 'static {
     /// As [`Self::accept`].
     fn prune(&self, before: DateTime<Utc>, limit: usize) -> SendFuture<Result<usize, StoreError>>;
 
+    /// Removes up to `limit` of the oldest messages, tasks, deliveries and turns that are done, until
+    /// the store uses at most `max_bytes`; answers how many. What waits, runs or is a dead letter
+    /// stays, however much that is.
+    ///
+    /// # Errors
+    /// As [`Self::accept`].
+    fn prune_to_size(&self, max_bytes: u64, limit: usize) -> SendFuture<Result<usize, StoreError>>;
+
+    /// Gives up to `pages` free pages of the store's file back to the disk; answers how many. A store
+    /// that was not made for it gives none.
+    ///
+    /// # Errors
+    /// As [`Self::accept`].
+    fn give_back(&self, pages: usize) -> SendFuture<Result<usize, StoreError>>;
+
     /// How much the store holds.
     ///
     /// # Errors
@@ -146,6 +161,10 @@ pub struct StoreStats {
     pub pending_inbox: u64,
     /// Size of the store on disk, in bytes.
     pub size_bytes: u64,
+    /// Bytes of the store's file that hold something.
+    pub used_bytes: u64,
+    /// Bytes of the store's file that hold nothing any more; new messages use them first.
+    pub free_bytes: u64,
 }
 
 /// One file to be written into the inbox.

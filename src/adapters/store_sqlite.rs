@@ -27,6 +27,7 @@ mod message_summary;
 mod metrics;
 mod reader;
 mod recovery;
+mod retention;
 mod rows;
 mod schema;
 mod state;
@@ -36,6 +37,7 @@ mod task_rows;
 mod task_store;
 mod tasks;
 mod turns;
+pub mod upkeep;
 mod writer;
 
 #[cfg(test)]
@@ -60,6 +62,7 @@ use postroom_actors::{
 use thiserror::Error;
 
 pub use self::metrics::METRICS;
+pub use self::schema::newest_schema;
 use self::{
     changes::{Change, Told},
     folder::StoreFolder,
@@ -307,14 +310,28 @@ impl MessageStore for SqliteStore {
         Box::pin(async move { change.await.and_then(number) })
     }
 
+    fn prune_to_size(&self, max_bytes: u64, limit: usize) -> SendFuture<Result<usize, StoreError>> {
+        let change = self.change(Change::PruneToSize { max_bytes, limit });
+        Box::pin(async move { change.await.and_then(number) })
+    }
+
+    fn give_back(&self, pages: usize) -> SendFuture<Result<usize, StoreError>> {
+        let change = self.change(Change::GiveBack { pages });
+        Box::pin(async move { change.await.and_then(number) })
+    }
+
     fn stats(&self) -> SendFuture<Result<StoreStats, StoreError>> {
         let (messages, pending_inbox) = self.state.counts();
         let size = self.queries.size_bytes();
+        let room = self.queries.ask(retention::room);
         Box::pin(async move {
+            let room = room.await?;
             Ok(StoreStats {
                 messages,
                 pending_inbox,
                 size_bytes: size.await?,
+                used_bytes: room.used,
+                free_bytes: room.free,
             })
         })
     }

@@ -6,8 +6,10 @@ pub const OK: u8 = 0;
 pub const FAILURE: u8 = 1;
 /// The command line is wrong.
 pub const USAGE: u8 = 64;
-/// The store is of a newer version.
-pub const NEWER_STORE: u8 = 65;
+/// A file that is read makes no sense.
+pub const DATA: u8 = 65;
+/// What should be read is not there.
+pub const NO_INPUT: u8 = 66;
 /// The service does not run, or does not answer.
 pub const UNAVAILABLE: u8 = 69;
 /// A file could not be made.

@@ -113,11 +113,9 @@ pub(super) async fn queue_message(
 /// A permit to accept something; to be held until it is kept.
 ///
 /// # Errors
-/// 503 where too much is being accepted, or the service is about to stop.
+/// 503 where too much is being accepted, a disk is low, or the service is about to stop.
 pub(super) fn admit(shared: &SharedState) -> Result<SemaphorePermit<'_>, ApiError> {
-    if shared.stopping.has_begun() {
-        return Err(ApiError::stopping());
-    }
+    shared.intake.admit()?;
     permit(shared)
 }
 

@@ -78,6 +78,7 @@ pub async fn hire(
     auth::require(&request, Role::Operator)?;
     let shared = &state.shared;
     let body = body::read(&request, payload, shared.body_limits).await?;
+    shared.intake.admit()?;
     let hire: HireRequest = body::parse(&body)?;
     let id = wanted_id(&hire)?;
     let cli = hire.cli.filter(|cli| !cli.trim().is_empty());

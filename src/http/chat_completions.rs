@@ -85,9 +85,7 @@ pub async fn create(
     let arrival = Arrival::of(shared, &request, "POST /v1/chat/completions");
     let body = body::read(&request, payload, shared.body_limits).await?;
     let incoming = Incoming::read(&request, caller, body, &arrival)?;
-    if shared.stopping.has_begun() {
-        return Err(ApiError::stopping());
-    }
+    shared.intake.admit()?;
     let (route, outcome) = answer(&state, incoming).await;
     note_request(route, &outcome, arrived);
     arrival.end(shared, &outcome);

@@ -60,9 +60,7 @@ pub async fn create(
     let arrived = Instant::now();
     let arrival = Arrival::of(&state.shared, &request, "POST /v1/embeddings");
     let body = body::read(&request, payload, state.shared.embeddings_limits).await?;
-    if state.shared.stopping.has_begun() {
-        return Err(ApiError::stopping());
-    }
+    state.shared.intake.admit_what_is_not_kept()?;
     let outcome = answer(&state, &request, body, &arrival).await;
     note_request("embeddings", &outcome, arrived);
     let answer = outcome.map(|answer| {

@@ -17,7 +17,7 @@ use actix_web::{
 };
 use postroom_actors::{
     delivery::DeliveryError,
-    domain::{request::InvalidJson, routing::UnknownAgent},
+    domain::{disk_guard::DiskShortage, request::InvalidJson, routing::UnknownAgent},
     ports::StoreError,
     router::AcceptError,
 };
@@ -98,6 +98,9 @@ const BUSY_RETRY_S: u64 = 1;
 
 /// How long a client is asked to wait while the store cannot write, in seconds.
 const STORE_RETRY_S: u64 = 5;
+
+/// How long a client is asked to wait while a disk is low, in seconds: somebody must free some space.
+const DISK_RETRY_S: u64 = 30;
 
 impl ApiError {
     fn new(status: StatusCode, kind: Kind, message: impl Into<String>) -> Self {
@@ -233,6 +236,16 @@ impl ApiError {
     /// 503: the service is about to stop.
     pub fn stopping() -> Self {
         Self::overloaded("the service is stopping; try again shortly", STORE_RETRY_S)
+    }
+
+    /// 503: a disk has too little room for new work.
+    pub fn disk_low(shortage: Option<&DiskShortage>) -> Self {
+        let what = shortage.map_or_else(|| "a disk is low".to_owned(), ToString::to_string);
+        let message = format!("{what}; free some space, accepting goes on by itself");
+        Self {
+            code: Some("disk_low"),
+            ..Self::overloaded(message, DISK_RETRY_S)
+        }
     }
 
     /// 400: the request cannot be understood; names the field where one is at fault.

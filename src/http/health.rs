@@ -1,5 +1,7 @@
 //! Whether the service lives, is ready, and how its parts are.
 
+mod checks;
+
 use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -11,6 +13,7 @@ use postroom_actors::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
+pub use self::checks::Check;
 use super::{AppState, SharedState, agents};
 
 /// `GET /health`
@@ -18,6 +21,8 @@ use super::{AppState, SharedState, agents};
 pub struct Health {
     /// Whether the service can accept messages.
     pub ok: bool,
+    /// Whether new work is taken: `open`, `disk_low` or `stopping`.
+    pub intake: &'static str,
     /// Where it listens.
     pub endpoint: String,
     /// The service's process.
@@ -56,6 +61,8 @@ pub struct Readiness {
     pub ready: bool,
     /// What keeps it from being ready, in words for an operator.
     pub problems: Vec<String>,
+    /// The same for programs: all that was looked at.
+    pub checks: Vec<Check>,
 }
 
 /// How long an actor or the store may take to answer a probe.
@@ -66,11 +73,13 @@ const PROBE_DEADLINE: Duration = Duration::from_secs(2);
 pub async fn health(state: web::Data<AppState>, _: HttpRequest) -> HttpResponse {
     let shared = &state.shared;
     let (actors, agents) = tokio::join!(statuses(shared), agents::statuses(shared));
-    let ok = !shared.stopping.has_begun()
+    let intake = shared.intake.state();
+    let ok = intake == "open"
         && actors.iter().all(|actor| actor.state == "ok")
         && agents.iter().all(|agent| agent.state != AgentState::Parked);
     HttpResponse::Ok().json(Health {
         ok,
+        intake,
         endpoint: shared.endpoint.clone(),
         pid: shared.pid,
         manager: manager_state(&agents),
@@ -102,57 +111,26 @@ pub async fn live() -> HttpResponse {
     HttpResponse::Ok().json(serde_json::json!({ "ok": true }))
 }
 
-/// Whether new messages are accepted: asks the store to write and the actors to answer.
+/// Whether new messages are accepted: asks the store to write and the actors to answer, and looks at
+/// the disks.
 ///
-/// A backend that is down, or an inbox folder that refuses, is told but costs no readiness: what is
-/// accepted meanwhile is kept.
+/// A backend that is down, an agent that is parked, or an inbox folder that refuses, is told but
+/// costs no readiness: what is accepted meanwhile is kept.
 #[utoipa::path(get, path = "/readyz", security(()), responses(
     (status = 200, body = Readiness), (status = 503, body = Readiness)))]
 pub async fn ready(state: web::Data<AppState>) -> HttpResponse {
-    let refusing = refusing(&state.shared).await;
-    let ready = refusing.is_empty();
-    let mut problems = refusing;
-    for actor in statuses(&state.shared).await {
-        if actor.state != "ok" {
-            problems.push(format!("{}: {}", actor.actor, actor.state));
-        }
-    }
-    problems.extend(
-        agents::statuses(&state.shared)
-            .await
-            .iter()
-            .filter_map(parked),
-    );
+    let checks = checks::all(&state.shared).await;
+    let ready = checks.iter().all(|check| check.ok || !check.required);
     let mut response = if ready {
         HttpResponse::Ok()
     } else {
         HttpResponse::ServiceUnavailable()
     };
-    response.json(Readiness { ready, problems })
-}
-
-/// What keeps an agent from working. It costs no readiness: what others ask is still accepted.
-fn parked(agent: &AgentStatus) -> Option<String> {
-    let is_parked = agent.state == AgentState::Parked;
-    let why = agent.problem.as_deref().unwrap_or("it failed too often");
-    is_parked.then(|| format!("agent `{}` is parked: {why}", agent.id))
-}
-
-/// Why nothing is accepted now.
-async fn refusing(shared: &SharedState) -> Vec<String> {
-    let mut problems = Vec::new();
-    if shared.stopping.has_begun() {
-        problems.push("the service is stopping".to_owned());
-    }
-    match tokio::time::timeout(PROBE_DEADLINE, shared.store.probe()).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => problems.push(format!("store: {error}")),
-        Err(_) => problems.push("store: no commit within 2 s".to_owned()),
-    }
-    if let Err(error) = shared.router.ask(GetStatus, PROBE_DEADLINE).await {
-        problems.push(error.to_string());
-    }
-    problems
+    response.json(Readiness {
+        ready,
+        problems: checks.iter().filter_map(Check::problem).collect(),
+        checks,
+    })
 }
 
 async fn statuses(shared: &SharedState) -> Vec<ActorStatus> {

@@ -109,7 +109,10 @@ fn describe_answers(operation: &mut Operation) {
             ("401", "no key, or a wrong one"),
             ("403", "the key may not do that"),
             ("429", "too many wrong keys from this address"),
-            ("503", "no room, or the service is stopping"),
+            (
+                "503",
+                "no room, a disk is low (`disk_low`), or the service is stopping",
+            ),
         ]);
     }
     if operation.request_body.is_some() || takes_a_query(operation) {

@@ -63,9 +63,7 @@ pub async fn create(
     let arrival = Arrival::of(shared, &request, "POST /v1/responses");
     let body = body::read(&request, payload, shared.body_limits).await?;
     let incoming = Incoming::read(&request, caller, body, &arrival)?;
-    if shared.stopping.has_begun() {
-        return Err(ApiError::stopping());
-    }
+    shared.intake.admit()?;
     let outcome = create::answer(shared, &incoming).await;
     note_request("responses", &outcome, arrived);
     arrival.end(shared, &outcome);

@@ -1,13 +1,6 @@
 //! What handlers work with.
 
-use std::{
-    rc::Rc,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{rc::Rc, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -31,7 +24,7 @@ use postroom_actors::{
 };
 use tokio::sync::Semaphore;
 
-use super::{auth::Door, body::BodyLimits, metrics::scrape::ShownAgents};
+use super::{auth::Door, body::BodyLimits, intake::Intake, metrics::scrape::ShownAgents};
 use crate::{
     forwarding::{Embedder, Forwarder},
     settings::{Acknowledge, EndpointsSettings},
@@ -105,8 +98,8 @@ pub struct SharedState {
     pub endpoint: String,
     /// The service's process, for `/health`.
     pub pid: u32,
-    /// Set when the service begins to stop.
-    pub stopping: Stopping,
+    /// Whether new work is taken, and why not.
+    pub intake: Intake,
     /// What happens, for operators who watch.
     pub activity: Activity,
 }
@@ -131,22 +124,6 @@ pub struct Answers {
     pub acknowledgement: String,
     /// How long an item waits for a reply; the relay may go on.
     pub reply_wait: Duration,
-}
-
-/// Whether the service is about to stop: nothing new is accepted then.
-#[derive(Debug, Clone, Default)]
-pub struct Stopping(Arc<AtomicBool>);
-
-impl Stopping {
-    /// From now on.
-    pub fn begin(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether it has begun.
-    pub fn has_begun(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
 }
 
 /// What one worker thread has of its own: the client for backends is not shared between threads.

@@ -256,7 +256,7 @@ pub struct RawStore {
     pub retention: Option<DurationValue>,
     /// Size of the store from which the oldest messages that are done go early; 0: none.
     pub max_size: Option<SizeValue>,
-    /// Room that must be left on the store's disk: below it new messages get 503. 0: all may be used.
+    /// Room that must be left on the disks of store and inbox: below it new work gets 503. 0: all may be used.
     pub min_free: Option<SizeValue>,
 }
 

@@ -1,4 +1,4 @@
-//! What is done every now and then: old messages pruned, metrics kept tidy.
+//! Metrics that nobody counts as it happens: looked at every now and then.
 
 use std::{
     path::{Path, PathBuf},
@@ -7,16 +7,16 @@ use std::{
 };
 
 use actix_web::web;
-use chrono::TimeDelta;
 use postroom_actors::{
     domain::metric::{Metric, MetricUnit},
-    ports::{Clock, MessageStore, StoreStats},
+    ports::StoreStats,
 };
 
 use crate::{http::SharedState, settings::Settings, telemetry};
 
 const MESSAGES: &str = "postroom_store_messages";
 const PENDING: &str = "postroom_store_pending_inbox";
+const USED: &str = "postroom_store_used_bytes";
 const STORE_BYTES: &str = "postroom_store_bytes";
 const DISK_FREE: &str = "postroom_disk_free_bytes";
 
@@ -28,6 +28,12 @@ pub const METRICS: &[Metric] = &[
         &[],
         "Messages in the store that wait for their inbox file",
     ),
+    Metric::gauge(
+        USED,
+        &[],
+        "Bytes of the store that hold something; `store.max_size` bounds these",
+    )
+    .unit(MetricUnit::Bytes),
     Metric::gauge(STORE_BYTES, &[], "Size of the store on disk").unit(MetricUnit::Bytes),
     Metric::gauge(
         DISK_FREE,
@@ -40,24 +46,10 @@ pub const METRICS: &[Metric] = &[
 /// Between two looks at the metrics and the size of the store.
 const SHORT_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Between two rounds of pruning.
-const PRUNE_INTERVAL: Duration = Duration::from_mins(10);
-
-/// Messages pruned in one commit: small steps, so that accepting never waits long.
-const PRUNE_STEP: usize = 500;
-
-/// Between two steps of one round.
-const PRUNE_PAUSE: Duration = Duration::from_millis(50);
-
 /// Starts the tasks on this thread's arbiter.
 pub(super) fn start(settings: &Settings, shared: &web::Data<SharedState>) {
     actix_rt::spawn(keep_metrics(shared.clone()));
     actix_rt::spawn(watch_disks(disks(settings)));
-    actix_rt::spawn(keep_pruned(
-        Arc::clone(&shared.store),
-        Arc::clone(&shared.clock),
-        settings.store.retention,
-    ));
 }
 
 /// Whatever hangs, what was measured is put together: otherwise it would pile up.
@@ -127,6 +119,7 @@ fn disks(settings: &Settings) -> Arc<[Disk]> {
 fn show(stats: StoreStats) {
     metrics::gauge!(MESSAGES).set(approximately(stats.messages));
     metrics::gauge!(PENDING).set(approximately(stats.pending_inbox));
+    metrics::gauge!(USED).set(approximately(stats.used_bytes));
     metrics::gauge!(STORE_BYTES).set(approximately(stats.size_bytes));
 }
 
@@ -137,26 +130,4 @@ fn show(stats: StoreStats) {
 )]
 const fn approximately(number: u64) -> f64 {
     number as f64
-}
-
-async fn keep_pruned(store: Arc<dyn MessageStore>, clock: Arc<dyn Clock>, retention: Duration) {
-    let retention = TimeDelta::from_std(retention).unwrap_or(TimeDelta::MAX);
-    let mut interval = tokio::time::interval(PRUNE_INTERVAL);
-    loop {
-        interval.tick().await;
-        let Some(before) = clock.now().checked_sub_signed(retention) else {
-            return;
-        };
-        loop {
-            match store.prune(before, PRUNE_STEP).await {
-                Ok(0) => break,
-                Ok(pruned) => tracing::debug!(pruned, "old messages pruned"),
-                Err(error) => {
-                    tracing::warn!(%error, "cannot prune old messages now");
-                    break;
-                }
-            }
-            tokio::time::sleep(PRUNE_PAUSE).await;
-        }
-    }
 }

@@ -36,8 +36,9 @@ use crate::{
         SharedState,
         auth::{Door, Keys, TurnAccess},
         body::BodyLimits,
+        intake::Intake,
         metrics::scrape::ShownAgents,
-        state::{Answers, Stopping},
+        state::Answers,
         visitors::Visitors,
     },
     settings::{Compact, MailboxSettings, Settings},
@@ -243,7 +244,7 @@ impl PostRoom {
             metrics_elsewhere: settings.metrics.listen.is_some(),
             endpoint,
             pid: std::process::id(),
-            stopping: Stopping::default(),
+            intake: Intake::default(),
             activity: self.observers.activity.clone(),
         }
     }

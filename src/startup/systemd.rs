@@ -123,7 +123,7 @@ impl ServiceManager {
         let mut looks = time::interval(STATUS_INTERVAL);
         loop {
             looks.tick().await;
-            if self.shared.stopping.has_begun() {
+            if self.shared.intake.is_stopping() {
                 let more = NotifyState::ExtendTimeoutUsec(STOP_EXTENSION_USEC);
                 self.tell(&[more]).await;
                 continue;
@@ -133,7 +133,7 @@ impl ServiceManager {
                 Some(refused) => format!("{line}; {refused}"),
                 None => line,
             };
-            if line != told && !self.shared.stopping.has_begun() {
+            if line != told && !self.shared.intake.is_stopping() {
                 self.tell(&[NotifyState::Status(&line)]).await;
                 told = line;
             }

@@ -12,7 +12,7 @@ use crate::{
     adapters::{inbox_files, otlp, store_sqlite},
     forwarding,
     http::{self, metrics::scrape},
-    startup::maintenance,
+    startup::{maintenance, retention},
 };
 
 /// What a single place in the program counts.
@@ -21,11 +21,6 @@ const SINGLE: &[Metric] = &[
         BUILD_INFO,
         &["version"],
         "Always 1; the label says which version runs",
-    ),
-    Metric::gauge(
-        "postroom_intake_open",
-        &[],
-        "Whether new work is taken: 0 while the disk is too full or the service stops, else 1",
     ),
     Metric::gauge(
         "postroom_dashboard_viewers",
@@ -51,6 +46,8 @@ pub fn catalogue() -> impl Iterator<Item = &'static Metric> {
         inbox_files::METRICS,
         otlp::METRICS,
         maintenance::METRICS,
+        retention::METRICS,
+        http::intake::METRICS,
         kept::METRICS,
         process::METRICS,
         SINGLE,

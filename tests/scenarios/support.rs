@@ -17,6 +17,7 @@ pub mod real_cli;
 pub mod sides;
 pub mod small_disk;
 mod stand_in;
+pub mod store_files;
 pub mod tails;
 pub mod tools;
 pub mod user_home;

@@ -209,6 +209,18 @@ impl MessageStore for MemoryStore {
         })
     }
 
+    fn prune_to_size(
+        &self,
+        _max_bytes: u64,
+        _limit: usize,
+    ) -> SendFuture<Result<usize, StoreError>> {
+        self.change(|_state| Ok(0))
+    }
+
+    fn give_back(&self, _pages: usize) -> SendFuture<Result<usize, StoreError>> {
+        self.change(|_state| Ok(0))
+    }
+
     fn stats(&self) -> SendFuture<Result<StoreStats, StoreError>> {
         let held = self.state();
         let count = |items: usize| u64::try_from(items).unwrap_or(u64::MAX);
@@ -216,6 +228,8 @@ impl MessageStore for MemoryStore {
             messages: count(held.messages.len()),
             pending_inbox: count(held.pending().count()),
             size_bytes: 0,
+            used_bytes: 0,
+            free_bytes: 0,
         };
         Box::pin(ready(Ok(stats)))
     }

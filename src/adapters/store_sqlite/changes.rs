@@ -16,7 +16,7 @@ use rusqlite::{Connection, ErrorCode, Result, params};
 
 use super::{
     deliveries::{self, DeliveryChange},
-    idempotency, mailbox,
+    idempotency, mailbox, retention,
     rows::millis,
     schema::count,
     tasks::{self, TaskChange},
@@ -50,6 +50,15 @@ pub(super) enum Change {
         before: DateTime<Utc>,
         limit: usize,
     },
+    /// Answers how many rows were removed.
+    PruneToSize {
+        max_bytes: u64,
+        limit: usize,
+    },
+    /// Answers how many pages were given back.
+    GiveBack {
+        pages: usize,
+    },
 }
 
 impl Change {
@@ -60,7 +69,10 @@ impl Change {
     /// is done once more, or the note is missing.
     pub(super) const fn needs_sync(&self) -> bool {
         match self {
-            Self::Projected(_) | Self::Prune { .. } => false,
+            Self::Projected(_)
+            | Self::Prune { .. }
+            | Self::PruneToSize { .. }
+            | Self::GiveBack { .. } => false,
             Self::Tasks(change) => !matches!(change, TaskChange::NoteTurn { .. }),
             Self::Deliveries(change) => change.needs_sync(),
             _ => true,
@@ -80,7 +92,10 @@ impl Change {
             Self::Projected(messages) => messages.len().saturating_mul(size_of::<Sequence>()),
             Self::Tasks(change) => change.bytes(),
             Self::Deliveries(change) => change.bytes(),
-            Self::Heartbeat | Self::Prune { .. } => 0,
+            Self::Heartbeat
+            | Self::Prune { .. }
+            | Self::PruneToSize { .. }
+            | Self::GiveBack { .. } => 0,
         }
     }
 }
@@ -216,6 +231,14 @@ pub(super) fn apply(
             let keys = idempotency::prune(connection, keys_before, left)?;
             Ok(Ok(removed.saturating_add(keys).into()))
         }
+        Change::PruneToSize { max_bytes, limit } => {
+            let removed = retention::prune_to_size(connection, ledger, now, *max_bytes, *limit)?;
+            note_next(connection, ledger)?;
+            Ok(Ok(rows_changed(removed).into()))
+        }
+        Change::GiveBack { pages } => {
+            retention::give_back(connection, *pages).map(|pages| Ok(pages.into()))
+        }
     }
 }
 
@@ -252,11 +275,16 @@ fn prune(
     ] {
         removed = removed.saturating_add(prune(connection, before, limit.saturating_sub(removed))?);
     }
+    note_next(connection, ledger)?;
+    Ok(removed)
+}
+
+/// What is removed takes its sequence along: the next one must not be used again.
+fn note_next(connection: &Connection, ledger: &Ledger) -> Result<()> {
     set_meta(connection, "next_seq", ledger.next)?;
     set_meta(connection, "next_task", ledger.next_task)?;
     set_meta(connection, "next_turn", ledger.next_turn)?;
-    set_meta(connection, "next_delivery", ledger.next_delivery)?;
-    Ok(removed)
+    set_meta(connection, "next_delivery", ledger.next_delivery)
 }
 
 /// A number of rows as SQLite counts them.

@@ -312,10 +312,31 @@ pub(super) fn prune(connection: &Connection, before: DateTime<Utc>, limit: i64) 
         params![least_id_at(before), millis(before), limit],
     )?;
     for (seq, id) in &old {
-        remove(connection, *seq)?;
-        envelopes::remove_unused(connection, *id)?;
+        remove_done(connection, *seq, *id)?;
     }
     Ok(rows_changed(old.len()))
+}
+
+/// The oldest deliveries that have ended and are no dead letters. What still lies there for somebody
+/// to collect is none of them.
+pub(super) fn done_before(
+    connection: &Connection,
+    before: DateTime<Utc>,
+    limit: i64,
+) -> Result<Vec<(i64, MessageId)>> {
+    numbered(
+        connection,
+        "SELECT seq, id FROM delivery
+         WHERE id < ?1 AND state <> 'dead' AND ended_ms < ?2
+         ORDER BY id LIMIT ?3",
+        params![least_id_at(before), millis(before), limit],
+    )
+}
+
+/// Removes a delivery, and what is known of its message where nothing else is.
+pub(super) fn remove_done(connection: &Connection, seq: i64, id: MessageId) -> Result<()> {
+    remove(connection, seq)?;
+    envelopes::remove_unused(connection, id).map(drop)
 }
 
 fn remove(connection: &Connection, seq: i64) -> Result<()> {

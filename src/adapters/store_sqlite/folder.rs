@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use super::OpenError;
+use super::{OpenError, upkeep};
 
 /// How often a lock that somebody holds is asked for again, and the pause before each time. Where a
 /// broker was killed while it started a turn, that child holds the lock until its program begins.
@@ -35,6 +35,7 @@ impl StoreFolder {
             .create(path)
             .map_err(fails)?;
         let lock = take_lock(&path.join("lock"))?;
+        upkeep::finish_begun(path).map_err(fails)?;
         let folder = Self {
             path: path.to_owned(),
             _lock: lock,
@@ -63,7 +64,7 @@ impl StoreFolder {
 /// Makes the file with mode 0600 before SQLite would make it with another.
 ///
 /// SQLite gives its log and index files the mode of the database.
-fn make_private_file(path: &Path) -> io::Result<()> {
+pub(super) fn make_private_file(path: &Path) -> io::Result<()> {
     match private_file().create_new(true).open(path) {
         Ok(_made) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
@@ -71,7 +72,7 @@ fn make_private_file(path: &Path) -> io::Result<()> {
     }
 }
 
-fn private_file() -> OpenOptions {
+pub(super) fn private_file() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.read(true).write(true).mode(0o600);
     options

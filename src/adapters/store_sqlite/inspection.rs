@@ -110,7 +110,7 @@ fn open(path: &Path) -> rusqlite::Result<Connection> {
 
 fn read(connection: &Connection, limit: Duration) -> rusqlite::Result<Inspection> {
     let schema = schema::schema_version(connection)?;
-    let known = schema::known_version();
+    let known = schema::newest_schema();
     let mut inspection = Inspection {
         schema,
         known,
@@ -202,7 +202,7 @@ mod tests {
         let found = inspect(folder.path(), Duration::from_secs(5))
             .unwrap()
             .unwrap();
-        assert_eq!((found.schema, found.known), (99, schema::known_version()));
+        assert_eq!((found.schema, found.known), (99, schema::newest_schema()));
         assert_eq!(found.health, Health::Sound);
         assert_eq!(names(folder.path()), before);
     }

@@ -14,7 +14,7 @@ use rusqlite::{Connection, OptionalExtension, Result, params};
 
 use super::{
     changes::{Ledger, Own, Told, is_taken, least_id_at, rows_changed},
-    rows::{form_text, millis, outcome_text},
+    rows::{form_text, millis, numbered, outcome_text},
 };
 
 pub(super) fn accept(
@@ -143,23 +143,37 @@ pub(super) fn prune(
     before: DateTime<Utc>,
     limit: i64,
 ) -> Result<i64> {
-    let old: Vec<(i64, Option<String>)> = connection
-        .prepare_cached(
-            "SELECT seq, context_id FROM message
-             WHERE id < ?1 AND received_ms < ?2
-               AND NOT EXISTS (SELECT 1 FROM pending_inbox WHERE pending_inbox.seq = message.seq)
-             ORDER BY id LIMIT ?3",
-        )?
-        .query_map(params![least_id_at(before), millis(before), limit], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })?
-        .collect::<Result<_>>()?;
-    for (seq, context_id) in &old {
-        remove(connection, *seq, context_id.as_deref())?;
+    let old = done_before(connection, before, limit)?;
+    for (seq, _id) in &old {
+        remove_done(connection, ledger, *seq)?;
     }
-    let removed = u64::try_from(old.len()).unwrap_or(0);
-    ledger.messages = ledger.messages.saturating_sub(removed);
     Ok(rows_changed(old.len()))
+}
+
+/// The oldest messages that nothing waits for.
+pub(super) fn done_before(
+    connection: &Connection,
+    before: DateTime<Utc>,
+    limit: i64,
+) -> Result<Vec<(i64, MessageId)>> {
+    numbered(
+        connection,
+        "SELECT seq, id FROM message
+         WHERE id < ?1 AND received_ms < ?2
+           AND NOT EXISTS (SELECT 1 FROM pending_inbox WHERE pending_inbox.seq = message.seq)
+         ORDER BY id LIMIT ?3",
+        params![least_id_at(before), millis(before), limit],
+    )
+}
+
+/// Removes a message that nothing waits for.
+pub(super) fn remove_done(connection: &Connection, ledger: &mut Ledger, seq: i64) -> Result<()> {
+    let context: Option<String> = connection
+        .prepare_cached("SELECT context_id FROM message WHERE seq = ?1")?
+        .query_row(params![seq], |row| row.get(0))?;
+    remove(connection, seq, context.as_deref())?;
+    ledger.messages = ledger.messages.saturating_sub(1);
+    Ok(())
 }
 
 /// Removes a message with all that belongs to it. A context whose newest message goes is forgotten.

@@ -33,12 +33,17 @@ const LOG_BYTES_KEPT: i64 = 64 << 20;
 /// How long an outside program (a backup, `sqlite3`) may hold us up.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The newest version that is known here.
+pub fn newest_schema() -> i64 {
+    i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX)
+}
+
 /// Opens the connection that writes, and brings the tables up to date.
 pub(super) fn open_for_writing(path: &Path) -> Result<Connection, OpenError> {
     let fails = |error: rusqlite::Error| database_error(path, &error);
     let mut connection = connect_for_writing(path).map_err(fails)?;
     let found = schema_version(&connection).map_err(fails)?;
-    let known = known_version();
+    let known = newest_schema();
     if found > known {
         return Err(OpenError::NewerSchema { found, known });
     }
@@ -70,7 +75,7 @@ pub(super) fn open_for_reading(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-fn connect_for_writing(path: &Path) -> rusqlite::Result<Connection> {
+pub(super) fn connect_for_writing(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
@@ -89,6 +94,8 @@ fn keep_log_on_close(connection: &Connection) -> rusqlite::Result<()> {
 fn make_durable(connection: &Connection) -> rusqlite::Result<()> {
     // The page size counts only while the file is empty, and only before the log exists.
     connection.pragma_update(None, "page_size", PAGE_BYTES)?;
+    // So does this: pages that are free can be given back without stopping.
+    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     connection.query_row("PRAGMA journal_mode = WAL", [], |_row| Ok(()))?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "cache_size", WRITER_CACHE)?;
@@ -118,11 +125,6 @@ fn check_durable(connection: &Connection) -> rusqlite::Result<Result<(), OpenErr
             found: mode,
         }),
     })
-}
-
-/// The version that this program's tables have.
-pub(super) fn known_version() -> i64 {
-    i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX)
 }
 
 pub(super) fn schema_version(connection: &Connection) -> rusqlite::Result<i64> {
@@ -174,7 +176,7 @@ pub(super) fn remembered_inbox(connection: &Connection) -> rusqlite::Result<Opti
     Ok(bytes.map(|bytes| PathBuf::from(OsStr::from_bytes(&bytes))))
 }
 
-fn remember_inbox(connection: &Connection, inbox: &Path) -> rusqlite::Result<()> {
+pub(super) fn remember_inbox(connection: &Connection, inbox: &Path) -> rusqlite::Result<()> {
     connection.execute(
         "INSERT OR REPLACE INTO meta (key, value) VALUES ('inbox', ?1)",
         params![inbox.as_os_str().as_bytes()],

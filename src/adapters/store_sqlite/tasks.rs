@@ -297,19 +297,33 @@ pub(super) fn drop_dead_letter(connection: &Connection, task: MessageId) -> Resu
 /// Removes old tasks that have ended; answers how many. Their ids find them, as with messages.
 /// Dead letters stay until somebody retries or drops them.
 pub(super) fn prune(connection: &Connection, before: DateTime<Utc>, limit: i64) -> Result<i64> {
-    let old = numbered(
+    let old = done_before(connection, before, limit)?;
+    for (seq, id) in &old {
+        remove_done(connection, *seq, *id)?;
+    }
+    Ok(rows_changed(old.len()))
+}
+
+/// The oldest tasks that have ended and are no dead letters.
+pub(super) fn done_before(
+    connection: &Connection,
+    before: DateTime<Utc>,
+    limit: i64,
+) -> Result<Vec<(i64, MessageId)>> {
+    numbered(
         connection,
         &format!(
             "SELECT seq, id FROM task WHERE id < ?1 AND ended_ms < ?2 AND NOT ({IS_DEAD_LETTER})
              ORDER BY id LIMIT ?3"
         ),
         params![least_id_at(before), millis(before), limit],
-    )?;
-    for (seq, id) in &old {
-        remove(connection, *seq)?;
-        envelopes::remove_unused(connection, *id)?;
-    }
-    Ok(rows_changed(old.len()))
+    )
+}
+
+/// Removes a task, and what is known of its message where nothing else is.
+pub(super) fn remove_done(connection: &Connection, seq: i64, id: MessageId) -> Result<()> {
+    remove(connection, seq)?;
+    envelopes::remove_unused(connection, id).map(drop)
 }
 
 fn remove(connection: &Connection, seq: i64) -> Result<()> {

@@ -25,8 +25,10 @@ mod deliveries;
 mod faults;
 mod messages;
 mod model;
+mod size;
 mod tally;
 mod tasks;
+mod upkeep;
 
 const DEADLINE: Duration = Duration::from_secs(20);
 

@@ -16,7 +16,7 @@ use rusqlite::{Connection, OptionalExtension, Result, params};
 
 use super::{
     changes::{Ledger, Own, Told, is_taken, least_id_at, rows_changed},
-    rows::millis,
+    rows::{millis, numbered},
     tally,
     task_rows::{optional_json, task_state_text},
     tasks::{self, IS_DEAD_LETTER},
@@ -216,27 +216,41 @@ fn close(connection: &Connection, end: &TurnEnd) -> Result<Option<String>> {
 /// A turn is kept while a task of it is open: [`undo_unacknowledged`] reads there what the task was
 /// before a later turn. The same holds for a dead letter, which may be open again.
 pub(super) fn prune(connection: &Connection, before: DateTime<Utc>, limit: i64) -> Result<i64> {
-    let old: Vec<i64> = connection
-        .prepare_cached(&format!(
-            "SELECT seq FROM turn WHERE id < ?1 AND ended_ms < ?2
+    let old = done_before(connection, before, limit)?;
+    for (seq, _id) in &old {
+        remove_done(connection, *seq)?;
+    }
+    Ok(rows_changed(old.len()))
+}
+
+/// The oldest turns that have ended and that no open task needs.
+pub(super) fn done_before(
+    connection: &Connection,
+    before: DateTime<Utc>,
+    limit: i64,
+) -> Result<Vec<(i64, MessageId)>> {
+    numbered(
+        connection,
+        &format!(
+            "SELECT seq, id FROM turn WHERE id < ?1 AND ended_ms < ?2
                AND NOT EXISTS (SELECT 1 FROM turn_task CROSS JOIN task ON task.id = turn_task.task
                                WHERE turn_task.turn = turn.seq
                                  AND (task.ended_ms IS NULL OR ({IS_DEAD_LETTER})))
              ORDER BY id LIMIT ?3"
-        ))?
-        .query_map(params![least_id_at(before), millis(before), limit], |row| {
-            row.get(0)
-        })?
-        .collect::<Result<_>>()?;
-    for seq in &old {
-        for table in [
-            "DELETE FROM turn WHERE seq = ?1",
-            "DELETE FROM turn_task WHERE turn = ?1",
-        ] {
-            connection.prepare_cached(table)?.execute(params![seq])?;
-        }
+        ),
+        params![least_id_at(before), millis(before), limit],
+    )
+}
+
+/// Removes a turn.
+pub(super) fn remove_done(connection: &Connection, seq: i64) -> Result<()> {
+    for table in [
+        "DELETE FROM turn WHERE seq = ?1",
+        "DELETE FROM turn_task WHERE turn = ?1",
+    ] {
+        connection.prepare_cached(table)?.execute(params![seq])?;
     }
-    Ok(rows_changed(old.len()))
+    Ok(())
 }
 
 /// Removes sessions that nothing has happened in for long and nothing waits for; answers how many.

@@ -53,6 +53,43 @@ impl Folder {
         Ok(Self { file, path })
     }
 
+    /// Opens a folder that is there and no link.
+    pub(super) fn open(path: &Path) -> Result<Self, WorkspaceError> {
+        let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::CLOEXEC;
+        let file =
+            rustix::fs::open(path, flags, Mode::empty()).map_err(|error| failed(path, error))?;
+        let path = path.to_owned();
+        Ok(Self { file, path })
+    }
+
+    /// Removes the files in it that end so and were last written before a time, in seconds since
+    /// 1970; answers how many.
+    pub(super) fn remove_older(
+        &self,
+        suffix: &str,
+        before_s: i64,
+    ) -> Result<usize, WorkspaceError> {
+        let fails = |error: Errno| failed(&self.path, error);
+        let mut removed: usize = 0;
+        for entry in rustix::fs::Dir::read_from(&self.file).map_err(fails)? {
+            let entry = entry.map_err(fails)?;
+            let name = entry.file_name();
+            if !name.to_bytes().ends_with(suffix.as_bytes()) {
+                continue;
+            }
+            let facts = rustix::fs::statat(&self.file, name, AtFlags::SYMLINK_NOFOLLOW);
+            let is_old = facts.is_ok_and(|facts| {
+                FileType::from_raw_mode(facts.st_mode) == FileType::RegularFile
+                    && facts.st_mtime < before_s
+            });
+            if is_old {
+                rustix::fs::unlinkat(&self.file, name, AtFlags::empty()).map_err(fails)?;
+                removed = removed.saturating_add(1);
+            }
+        }
+        Ok(removed)
+    }
+
     /// A folder in this one, made where it is missing. `None`: a link is in its place.
     pub(super) fn sub(&self, name: &str) -> Result<Option<Self>, WorkspaceError> {
         match self.kind(name)? {

@@ -2,12 +2,14 @@
 
 use std::{path::PathBuf, sync::Arc};
 
+use chrono::{DateTime, Utc};
+
 use postroom_actors::ports::{
     SendFuture,
     turns::{AgentReplyStore, KeptReply, WorkspaceError},
 };
 
-use super::{Folder, background};
+use super::{Folder, background, folder::is_there};
 
 /// The folder of answers. A file is named after an id of ours, never after what a caller said.
 #[derive(Debug, Clone)]
@@ -21,6 +23,20 @@ impl AgentReplies {
         Self {
             home: Arc::new(home),
         }
+    }
+
+    /// Removes answers that were kept before a time; answers how many.
+    ///
+    /// # Errors
+    /// The folder cannot be read, or a file in it not removed.
+    pub fn remove_older(&self, before: DateTime<Utc>) -> SendFuture<Result<usize, WorkspaceError>> {
+        let path = self.home.join("agent_replies");
+        background(path.clone(), move || {
+            if !is_there(&path)? {
+                return Ok(0);
+            }
+            Folder::open(&path)?.remove_older(".json", before.timestamp())
+        })
     }
 }
 

@@ -7,6 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use chrono::DateTime;
 use postroom_actors::{
     domain::ids::MessageId,
     ports::turns::{AgentReplyStore, KeptReply},
@@ -433,4 +434,25 @@ async fn a_removed_agent_is_not_adopted_until_it_is_hired_again() {
         (&adopted[0].0, adopted[0].1.cli.as_deref()),
         (&bob, Some("a"))
     );
+}
+
+#[tokio::test]
+async fn old_answers_are_removed_and_nothing_else() {
+    let root = tempfile::tempdir().unwrap();
+    let replies = AgentReplies::new(root.path().to_owned());
+    let before = DateTime::from_timestamp(2_000_000_000, 0).unwrap();
+    assert_eq!(replies.remove_older(before).await.unwrap(), 0);
+    let folder = root.path().join("agent_replies");
+    fs::create_dir(&folder).unwrap();
+    fs::create_dir(folder.join("folder.json")).unwrap();
+    for (name, seconds) in [("old.json", 1), ("new.json", 2_000_000_000), ("old.txt", 1)] {
+        let file = fs::File::create(folder.join(name)).unwrap();
+        let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+        file.set_modified(time).unwrap();
+    }
+    assert_eq!(replies.remove_older(before).await.unwrap(), 1);
+    assert!(!folder.join("old.json").exists());
+    for name in ["new.json", "old.txt", "folder.json"] {
+        assert!(folder.join(name).exists(), "{name}");
+    }
 }

@@ -150,7 +150,7 @@ impl Report {
         } else if faults().all(|fault| fault.section == Section::Configuration) {
             exit::CONFIG
         } else if faults().all(|fault| fault.check == super::store::SCHEMA) {
-            exit::NEWER_STORE
+            exit::DATA
         } else {
             exit::FAILURE
         }

@@ -29,6 +29,21 @@ impl SmallDisk {
         while std::io::Write::write_all(&mut filler, &chunk).is_ok() {}
     }
 
+    /// Takes its room but for so many bytes.
+    pub fn fill_up_to(&self, left: u64) {
+        let filler = std::fs::File::create(self.path("filler")).unwrap();
+        let mut filler = std::io::BufWriter::new(filler);
+        let free = || {
+            let facts = rustix::fs::statvfs(self.folder.path()).unwrap();
+            facts.f_bavail * facts.f_frsize
+        };
+        let chunk = vec![0; 1 << 16];
+        while free() > left {
+            std::io::Write::write_all(&mut filler, &chunk).unwrap();
+            std::io::Write::flush(&mut filler).unwrap();
+        }
+    }
+
     /// Gives the room back.
     pub fn free(&self) {
         std::fs::remove_file(self.path("filler")).unwrap();
