@@ -296,7 +296,8 @@ async fn a_collector_that_hangs_holds_up_neither_messages_nor_the_stop() {
 async fn spans_that_no_collector_takes_are_counted_and_told_once() {
     let stage = Stage::new();
     let peer = Peer::that_takes_all();
-    let refuses = "HTTP/1.1 400 Bad Request\r\nContent-Length: 13\r\n\r\ncanary-answer";
+    let refuses =
+        "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 13\r\n\r\ncanary-answer";
     let telemetry = bad_collector(Some(refuses)).await;
     let office = office(
         &stage,
