@@ -39,6 +39,11 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// A rendering younger than this is taken by others too.
 const FRESH: Duration = Duration::from_millis(900);
 
+/// Silence after which a comment is sent: one who has gone is noticed by what cannot be written.
+const SILENCE: Duration = Duration::from_secs(3);
+
+const COMMENT: Bytes = Bytes::from_static(b": still here\n\n");
+
 const VIEWERS: &str = "postroom_dashboard_viewers";
 
 /// Who watches which pages.
@@ -149,6 +154,7 @@ pub(super) async fn follow(
         visitor,
         sent: HashMap::new(),
         next: Instant::now(),
+        spoken: Instant::now(),
         is_over: false,
     };
     Ok(sse::head(StatusCode::OK)
@@ -164,6 +170,8 @@ struct Watch {
     /// The revisions that were sent.
     sent: HashMap<&'static str, String>,
     next: Instant,
+    /// When something was sent last.
+    spoken: Instant,
     is_over: bool,
 }
 
@@ -188,7 +196,12 @@ impl Watch {
             return Some(sse::event("ended", None, "{}"));
         }
         let rendering = self.place.rendering(&self.page).await;
-        Some(self.changes(rendering.as_deref().map_or(&[], Vec::as_slice)))
+        let changes = self.changes(rendering.as_deref().map_or(&[], Vec::as_slice));
+        if changes.is_empty() && self.spoken.elapsed() < SILENCE {
+            return Some(changes);
+        }
+        self.spoken = Instant::now();
+        Some(if changes.is_empty() { COMMENT } else { changes })
     }
 
     fn changes(&mut self, sections: &[Section]) -> Bytes {
