@@ -8,7 +8,7 @@ use std::{
     fmt,
     sync::{
         Arc, PoisonError, RwLock,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -76,6 +76,7 @@ pub struct Depth(Arc<Counts>);
 
 struct Counts {
     waiting: AtomicUsize,
+    taken: AtomicU64,
     handled: Counter,
     took: Histogram,
 }
@@ -84,6 +85,7 @@ impl Default for Counts {
     fn default() -> Self {
         Self {
             waiting: AtomicUsize::new(0),
+            taken: AtomicU64::new(0),
             handled: Counter::noop(),
             took: Histogram::noop(),
         }
@@ -124,15 +126,17 @@ impl Depth {
         };
         Self(Arc::new(Counts {
             waiting: AtomicUsize::new(0),
+            taken: AtomicU64::new(0),
             handled,
             took: metrics::histogram!(HANDLER_TIME, "actor" => actor),
         }))
     }
 
     /// A handler has begun with a message; it ends where the guard is dropped. Call it first in
-    /// every handler: `let _handling = self.depth.left();`.
+    /// every handler: `let _handling = self.depth.taken();`.
     pub fn taken(&self) -> Handling {
         self.left();
+        self.0.taken.fetch_add(1, Ordering::Relaxed);
         Handling {
             counts: Arc::clone(&self.0),
             began: Instant::now(),
@@ -144,13 +148,19 @@ impl Depth {
         self.0.waiting.load(Ordering::Relaxed)
     }
 
+    /// How many messages handlers have begun with, since the start.
+    pub fn taken_so_far(&self) -> u64 {
+        self.0.taken.load(Ordering::Relaxed)
+    }
+
     fn entered(&self) {
         self.0.waiting.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// One that entered is not in there any more.
     fn left(&self) {
         // A restarted actor may take what was counted for its predecessor: never below zero.
-        let lower = |waiting: usize| Some(waiting.saturating_sub(1));
+        let lower = |depth: usize| Some(depth.saturating_sub(1));
         self.0
             .waiting
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, lower)
@@ -167,6 +177,8 @@ pub struct Mailbox<A: Actor> {
     name: &'static str,
     current: Arc<RwLock<Option<Addr<A>>>>,
     depth: Depth,
+    /// How often it was pointed to a run of its actor.
+    runs: Arc<AtomicU64>,
 }
 
 impl<A: Actor> Clone for Mailbox<A> {
@@ -175,6 +187,7 @@ impl<A: Actor> Clone for Mailbox<A> {
             name: self.name,
             current: Arc::clone(&self.current),
             depth: self.depth.clone(),
+            runs: Arc::clone(&self.runs),
         }
     }
 }
@@ -195,6 +208,7 @@ impl<A: Actor<Context = Context<A>>> Mailbox<A> {
             name,
             current: Arc::default(),
             depth: Depth::of(name, None),
+            runs: Arc::default(),
         }
     }
 
@@ -204,6 +218,7 @@ impl<A: Actor<Context = Context<A>>> Mailbox<A> {
             name,
             current: Arc::default(),
             depth: Depth::of(name, Some(agent)),
+            runs: Arc::default(),
         }
     }
 
@@ -217,9 +232,15 @@ impl<A: Actor<Context = Context<A>>> Mailbox<A> {
         self.depth.clone()
     }
 
+    /// How often its actor was started anew.
+    pub fn restarts(&self) -> u64 {
+        self.runs.load(Ordering::Relaxed).saturating_sub(1)
+    }
+
     /// Points the mailbox to a new run of the actor; what waited for the old one is gone.
     pub fn connect(&self, address: Addr<A>) {
         self.depth.reset();
+        self.runs.fetch_add(1, Ordering::Relaxed);
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(address);
     }
 

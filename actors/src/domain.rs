@@ -17,6 +17,7 @@ pub mod context;
 pub mod delivery_queue;
 pub mod disk_guard;
 pub mod envelope;
+pub mod excerpt;
 pub mod ids;
 pub mod inbox_item;
 pub mod loop_guard;

@@ -2,6 +2,7 @@
 
 pub mod courier;
 pub mod passing;
+pub mod recent;
 pub mod tally;
 pub mod traces;
 pub mod turns;

@@ -26,6 +26,7 @@ mod message_list;
 mod message_summary;
 mod metrics;
 mod reader;
+mod recent;
 mod recovery;
 mod retention;
 mod rows;

@@ -87,7 +87,7 @@ pub async fn create(
     let incoming = Incoming::read(&request, caller, body, &arrival)?;
     shared.intake.admit()?;
     let (route, outcome) = answer(&state, incoming).await;
-    note_request(route, &outcome, arrived);
+    note_request(shared, route, &outcome, arrived);
     arrival.end(shared, &outcome);
     outcome
 }

@@ -62,7 +62,7 @@ pub async fn create(
     let body = body::read(&request, payload, state.shared.embeddings_limits).await?;
     state.shared.intake.admit_what_is_not_kept()?;
     let outcome = answer(&state, &request, body, &arrival).await;
-    note_request("embeddings", &outcome, arrived);
+    note_request(&state.shared, "embeddings", &outcome, arrived);
     let answer = outcome.map(|answer| {
         HttpResponse::Ok()
             .content_type("application/json")

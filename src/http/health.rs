@@ -133,7 +133,15 @@ pub async fn ready(state: web::Data<AppState>) -> HttpResponse {
     })
 }
 
-async fn statuses(shared: &SharedState) -> Vec<ActorStatus> {
+/// Why nothing is accepted now.
+pub(super) async fn refusing(shared: &SharedState) -> Vec<String> {
+    let checks = checks::all(shared).await;
+    let required = checks.iter().filter(|check| check.required);
+    required.filter_map(Check::problem).collect()
+}
+
+/// How the actors are.
+pub(super) async fn statuses(shared: &SharedState) -> Vec<ActorStatus> {
     let router = shared.router.ask(GetStatus, PROBE_DEADLINE).await;
     let inbox_writer = shared.inbox_writer.ask(GetStatus, PROBE_DEADLINE).await;
     let backend_relay = shared.backend_relay.ask(GetStatus, PROBE_DEADLINE).await;

@@ -65,14 +65,21 @@ pub async fn show_alone(state: web::Data<SharedState>) -> Result<HttpResponse, A
 }
 
 /// Counts a request and how long it took.
-pub(super) fn note_request<T, E>(route: &'static str, outcome: &Result<T, E>, arrived: Instant) {
+pub(super) fn note_request<T, E>(
+    shared: &SharedState,
+    route: &'static str,
+    outcome: &Result<T, E>,
+    arrived: Instant,
+) {
+    let took = arrived.elapsed();
+    shared.traffic.note(outcome.is_ok(), took);
     let label = if outcome.is_ok() {
         "accepted"
     } else {
         "refused"
     };
     metrics::counter!(REQUESTS, "route" => route, "outcome" => label).increment(1);
-    metrics::histogram!(REQUEST_DURATION, "route" => route).record(arrived.elapsed().as_secs_f64());
+    metrics::histogram!(REQUEST_DURATION, "route" => route).record(took.as_secs_f64());
 }
 
 /// Asks everybody how they are, then writes it down, away from the thread that serves requests.

@@ -65,7 +65,7 @@ pub async fn create(
     let incoming = Incoming::read(&request, caller, body, &arrival)?;
     shared.intake.admit()?;
     let outcome = create::answer(shared, &incoming).await;
-    note_request("responses", &outcome, arrived);
+    note_request(shared, "responses", &outcome, arrived);
     arrival.end(shared, &outcome);
     outcome
 }

@@ -12,7 +12,11 @@ use postroom_actors::{
     ports::StoreStats,
 };
 
-use crate::{http::SharedState, settings::Settings, telemetry};
+use crate::{
+    http::{SharedState, traffic},
+    settings::Settings,
+    telemetry,
+};
 
 const MESSAGES: &str = "postroom_store_messages";
 const PENDING: &str = "postroom_store_pending_inbox";
@@ -48,6 +52,7 @@ const SHORT_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Starts the tasks on this thread's arbiter.
 pub(super) fn start(settings: &Settings, shared: &web::Data<SharedState>) {
+    actix_rt::spawn(traffic::keep_sampling(shared.clone()));
     actix_rt::spawn(keep_metrics(shared.clone()));
     actix_rt::spawn(watch_disks(disks(settings)));
 }

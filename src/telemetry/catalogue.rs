@@ -22,11 +22,6 @@ const SINGLE: &[Metric] = &[
         &["version"],
         "Always 1; the label says which version runs",
     ),
-    Metric::gauge(
-        "postroom_dashboard_viewers",
-        &[],
-        "Pages of the dashboard that are open and follow what happens",
-    ),
     Metric::counter(
         "postroom_watchdog_beats_total",
         &[],
@@ -48,6 +43,7 @@ pub fn catalogue() -> impl Iterator<Item = &'static Metric> {
         maintenance::METRICS,
         retention::METRICS,
         http::intake::METRICS,
+        http::dashboard::METRICS,
         kept::METRICS,
         process::METRICS,
         SINGLE,

@@ -37,6 +37,8 @@ mod clients_openai_python;
 mod clients_openclaw;
 mod commands;
 mod crash_loop;
+mod dashboard;
+mod dashboard_live;
 mod descriptors;
 mod differential;
 mod disk_guard;

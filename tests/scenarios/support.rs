@@ -5,6 +5,7 @@ pub mod backend;
 pub mod broker;
 pub mod client;
 pub mod collector;
+pub mod dashboard;
 pub mod events;
 pub mod messages;
 pub mod mock_llm;

@@ -25,6 +25,7 @@ mod deliveries;
 mod faults;
 mod messages;
 mod model;
+mod recent;
 mod size;
 mod tally;
 mod tasks;

@@ -73,7 +73,7 @@ pub async fn receive(
         return Err(ApiError::agents_send());
     }
     let outcome = take(shared, &caller, request.headers(), &body, &arrival).await;
-    note_request("message", &outcome, arrived);
+    note_request(shared, "message", &outcome, arrived);
     let answer = outcome.map(|sent| {
         let receipt = HttpResponse::Ok().json(Receipt::new("received", sent));
         agent_tasks::with_id(receipt, sent.id)

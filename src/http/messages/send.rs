@@ -87,7 +87,7 @@ pub async fn send(
     let wait = wait::wanted(&incoming::query(&request))?;
     let body = body::read(&request, payload, shared.body_limits).await?;
     let outcome = post(shared, &speaker, request.headers(), &body, &arrival).await;
-    note_request("send", &outcome, arrived);
+    note_request(shared, "send", &outcome, arrived);
     arrival.end_with(shared, status(&outcome));
     let sent = outcome?;
     let delivery = match wait {
