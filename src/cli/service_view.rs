@@ -39,7 +39,9 @@ impl ServiceView {
     /// Whether all of its parts are well.
     pub(super) fn is_well(&self) -> bool {
         let is_ok = self.health.get("ok").and_then(Value::as_bool);
-        is_ok.unwrap_or_default() && self.is_ready
+        // The agents were asked later: one may have been parked meanwhile.
+        let is_parked = self.views.iter().any(|agent| agent.state == "parked");
+        is_ok.unwrap_or_default() && self.is_ready && !is_parked
     }
 
     /// What troubles it besides agents that are parked: they tell of it themselves.

@@ -405,7 +405,7 @@ async fn status_tells_troubles_in_words_and_all_fields_as_json() {
     let sent = home.run(&["send", "coder", "hello", "--json"]);
     assert_eq!(sent.code, Some(0), "{sent:?}");
     let look = || home.run(&["status", "--json"]).ok();
-    let parked = |out: &String| out.contains("\"parked\"");
+    let parked = |out: &String| out.contains("\"parked\"") && out.contains("`coder` is parked");
     let out = crate::support::wait::until("a parked agent", look, parked).await;
     let told: Value = serde_json::from_str(&out).unwrap();
     for field in [
