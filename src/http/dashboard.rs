@@ -55,6 +55,7 @@ pub struct Dashboard {
 impl Dashboard {
     /// One that nobody looks at yet, of a service with this public URL or else this endpoint.
     pub fn new(public_url: Option<&str>, endpoint: &str) -> Self {
+        live::show(0);
         let address = public_url.map_or_else(|| connect::reachable(endpoint), str::to_owned);
         Self {
             sessions: Sessions::default(),

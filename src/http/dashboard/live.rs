@@ -123,7 +123,7 @@ impl Drop for Place {
     }
 }
 
-fn show(viewers: usize) {
+pub(super) fn show(viewers: usize) {
     metrics::gauge!(VIEWERS).set(f64::from(u32::try_from(viewers).unwrap_or(u32::MAX)));
 }
 
