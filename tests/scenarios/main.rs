@@ -36,6 +36,7 @@ mod clients_openai_python;
 mod clients_openclaw;
 mod commands;
 mod crash_loop;
+mod dashboard_browser;
 mod descriptors;
 mod differential;
 mod durability;

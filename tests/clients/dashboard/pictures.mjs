@@ -1,0 +1,67 @@
+// Pictures of a broker at work, for the README.
+
+import assert from "node:assert/strict";
+import { mkdir, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { until } from "./browser.mjs";
+import { login } from "./visits.mjs";
+
+const MOST_BYTES = 200_000;
+/// Rounds of letters before the pictures, so that the plots have something to show.
+const ROUNDS = Number(process.env.POSTROOM_PICTURE_ROUNDS ?? 2);
+
+const QUESTIONS = [
+  ["librarian", "TASK", "catalogue/maps", "Which maps of the harbour do we have?"],
+  ["writer", "TASK", "newsletter/november", "Draft the opening of the November newsletter."],
+  ["librarian", "QUESTION", "catalogue/tides", "Since when do we keep tide tables?"],
+  ["reviewer", "REVIEW", "pull/214", "Please look over the change to the loading plan."],
+  ["writer", "TASK", "newsletter/events", "Three lines about the lantern evening, please."],
+];
+
+export async function pictures({ browser, api, folder }) {
+  assert.ok(folder, "--screenshots is missing");
+  await mkdir(folder, { recursive: true });
+  const message = await work(api);
+  const visitor = await browser.visitor();
+  const wide = await visitor.page(api.url, { width: 1280, height: 800 });
+  await login(wide, api.key);
+  await wide.untilLive();
+  await picture(wide, folder, "dashboard-light.png", "/", "light");
+  await picture(wide, folder, "dashboard-dark.png", "/", "dark");
+  await picture(wide, folder, "dashboard-message.png", `/web/messages/${message}`, "light");
+  const phone = await visitor.page(api.url, { width: 390, height: 844, phone: true });
+  await picture(phone, folder, "dashboard-phone.png", "/", "light");
+  for (const page of [wide, phone]) page.expectNoFaults("pictures");
+  await visitor.close();
+}
+
+async function picture(page, folder, name, path, scheme) {
+  await page.page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: scheme }, { name: "prefers-reduced-motion", value: "reduce" }]);
+  await page.goto(path);
+  await page.untilLive();
+  const file = join(folder, name);
+  await writeFile(file, await page.page.screenshot({ type: "png" }));
+  const { size } = await stat(file);
+  assert.ok(size > 5_000 && size < MOST_BYTES, `${name} has ${size} bytes`);
+}
+
+/// A morning at the office; the id of a message whose page shows a whole exchange.
+async function work(api) {
+  for (let round = 0; round < ROUNDS; round += 1) {
+    for (const [to, type, context_id, text] of QUESTIONS) await untilOver(api, await api.receives(text, { to, type, context_id: `${context_id}/${round}` }));
+  }
+  await api.must("POST", "/agents/courier/stop", {});
+  await untilOver(api, await api.receives("Summarise the harbour master's letter.", { to: "apprentice", type: "TASK", context_id: "letters/9" }));
+  const dead = await api.sends("The loading plan for Thursday is ready.", { context_id: "loading/thursday", type: "RESULT", to: "warehouse" });
+  await api.untilMessage(dead, "dead");
+  const shown = await api.receives("Which berth is free on Thursday at noon? The ferry from Aalborg asks.", { to: "manager", type: "QUESTION", context_id: "berths/thursday" });
+  await untilOver(api, shown);
+  await api.receives("Translate the welcome sheet into Danish. Please wait-for-gate, the printer needs it by four.", { to: "translator", type: "TASK", context_id: "welcome-sheet" });
+  await api.untilTurn("translator", "running");
+  await api.receives("And the map's legend as well, please.", { to: "translator", type: "TASK", context_id: "welcome-sheet" });
+  return shown;
+}
+
+async function untilOver(api, id) {
+  await until(`the end of ${id}`, async () => !["queued", "waiting", "running"].includes((await api.message(id)).state));
+}
