@@ -197,6 +197,11 @@ async fn with_five_hundred_messages_the_next_one_is_still_seen_soon() -> ClientR
     passes("many").await
 }
 
+#[actix_web::test]
+async fn pages_that_are_left_or_hidden_keep_no_other_page_from_loading() -> ClientResult {
+    passes("tabs").await
+}
+
 /// With `POSTROOM_SCREENSHOTS=docs/images` these are the pictures of the README.
 #[actix_web::test]
 async fn pictures_of_a_morning_at_work_can_be_taken() -> ClientResult {

@@ -231,11 +231,18 @@ export class WatchedPage {
     await Promise.all([this.page.waitForNavigation({ waitUntil: "load", timeout: DEADLINE_MS }), this.click(selector)]);
   }
 
+  /// Clicks as soon as a pointer would hit it. In one step, since a live page may put another element in its place.
   async click(selector) {
-    await this.untilHas(selector);
-    const element = await this.page.$(selector);
-    await element.scrollIntoView();
-    await element.click();
+    await this.until(`something to click at \`${selector}\` in ${this.page.url()}`, (selector) => {
+      const element = document.querySelector(selector);
+      if (!element || element.disabled) return false;
+      element.scrollIntoView({ block: "center", inline: "center", behavior: "instant" });
+      const { left, top, width, height } = element.getBoundingClientRect();
+      const hit = document.elementFromPoint(left + width / 2, top + height / 2);
+      if (!hit || !(element.contains(hit) || hit.contains(element))) return false;
+      element.click();
+      return true;
+    }, selector);
   }
 
   async close() {

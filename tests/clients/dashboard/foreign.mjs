@@ -24,8 +24,8 @@ export async function foreign({ browser, api }) {
     if (api.key) await login(ours, api.key);
     else await ours.goto("/");
     await ours.untilLive();
-    const page = await visitor.page(api.url);
-    page.allow(/status 40[013]: /, /status of 40[013]/, /frame-ancestors/, /CORS policy/, /ERR_BLOCKED_BY_RESPONSE/, /X-Frame-Options/, /Not allowed to load local/, /ERR_FAILED/);
+    // It may complain as it likes: its requests are meant to fail.
+    const page = await visitor.page(evil.at(host));
     await attacks(page, evil.at(host), actions, api);
     await expectUnchanged(api, { id, turn });
     await ours.goto("/");
@@ -59,7 +59,7 @@ async function attacks(page, evil, actions, api) {
     assert.ok(!frame.url().startsWith(api.url), `the dashboard is framed by ${evil}: ${frame.url()}`);
   }
   assert.ok(page.page.frames().length > 1, "no frame was tried");
-  page.expectNoFaults(evil);
+  assert.equal(page.dialogs, 0);
 }
 
 async function expectUnchanged(api, { id, turn }) {

@@ -139,3 +139,34 @@ async function onwards(page) {
   }
   assert.ok(seen.size >= MANY, `of ${MANY} messages ${seen.size} can be reached`);
 }
+
+/// A browser opens six connections to one place: pages that are left, or hidden behind others, must not hold them.
+export async function tabs({ browser, api }) {
+  const visitor = await browser.visitor();
+  const page = await visitor.page(api.url);
+  await login(page, api.key);
+  const paths = ["/web/messages", "/web/dead-letters", "/web/agents/coder", "/web/connect", "/web/messages", "/", "/web/dead-letters", "/web/agents/coder", "/web/messages"];
+  for (const path of paths) {
+    await page.goto(path);
+    await page.untilLive();
+  }
+  await page.page.goBack({ waitUntil: "load" });
+  await page.page.goBack({ waitUntil: "load" });
+  assert.equal(page.path(), "/web/dead-letters");
+  await page.untilLive();
+  const id = await api.sends("Is this seen after going back?");
+  await page.untilHas(`[data-dead-letter="${id}"]`);
+
+  const pages = [page];
+  for (let number = 0; number < 8; number += 1) {
+    const one = await visitor.page(api.url);
+    await one.goto("/");
+    pages.push(one);
+  }
+  await pages.at(-1).untilLive();
+  // One that was hidden is live again once it is looked at.
+  await page.page.bringToFront();
+  await page.untilLive();
+  for (const one of pages) one.expectNoFaults("tabs");
+  await visitor.close();
+}

@@ -11,6 +11,16 @@ export async function login(page, key, path = "/") {
   assert.equal(page.path(), path, "the login leads elsewhere");
 }
 
+/// A live page in a window of its own: of several in one window only one is seen, and need be live.
+export async function livePage({ browser, api }, path) {
+  const visitor = await browser.visitor();
+  const page = await visitor.page(api.url);
+  await login(page, api.key, path);
+  await page.untilLive();
+  page.navigations = 0;
+  return page;
+}
+
 /// Fills in the login form, which must be there.
 export async function fillIn(page, key) {
   assert.ok(page.path().startsWith("/web/login"), `no login asked for at ${page.path()}`);
