@@ -194,24 +194,29 @@ async function untilUpToDate(page, api) {
 async function expectHarmless(page, where) {
   const found = await page.see(() => {
     const ours = (url) => new URL(url, location.href).origin === location.origin;
+    const asset = (url) => new URL(url, location.href).pathname;
     const all = [...document.querySelectorAll("*")];
     return {
       pwned: window.pwned ?? null,
-      scripts: [...document.scripts].filter((one) => one.getAttribute("src") !== "/web/assets/live.js" || one.textContent.trim()).map((one) => one.outerHTML),
-      elements: all.filter((one) => one.matches("img, iframe, object, embed, base, style, template, math, video, audio, source, meta[http-equiv], foreignObject, animate, set, b")).map((one) => one.outerHTML),
+      scripts: [...document.scripts].filter((one) => asset(one.src) !== "/web/assets/live.js" || one.textContent.trim()).map((one) => one.outerHTML),
+      elements: all.filter((one) => one.matches("iframe, object, embed, base, style, template, math, video, audio, source, meta[http-equiv], foreignObject, animate, set")).map((one) => one.outerHTML),
+      images: [...document.images].filter((one) => asset(one.src) !== "/web/assets/icon.svg").map((one) => one.outerHTML),
+      bold: [...document.querySelectorAll("b")].filter((one) => !one.closest("[data-section=throughput], [data-section=latency]")).map((one) => one.outerHTML),
+      turned: (document.body.textContent.match(/.{0,20}[\u202a-\u202e\u2066-\u2069].{0,20}/gu) ?? []),
       handlers: all.filter((one) => [...one.attributes].some(({ name }) => /^on|^style$|^srcdoc$/i.test(name))).map((one) => one.outerHTML),
       links: all.flatMap((one) => ["href", "src", "action", "formaction", "xlink:href"].map((name) => one.getAttribute(name)).filter(Boolean)).filter((url) => !url.startsWith("#") && !ours(url)),
       title: document.title.length,
     };
   });
-  assert.deepEqual({ ...found, title: 0 }, { pwned: null, scripts: [], elements: [], handlers: [], links: [], title: 0 }, `${where} runs or shows what others wrote as more than text`);
+  assert.deepEqual({ ...found, title: 0 }, { pwned: null, scripts: [], elements: [], images: [], bold: [], turned: [], handlers: [], links: [], title: 0 }, `${where} runs or shows what others wrote as more than text`);
   assert.ok(found.title < 300, `${where} has a title of ${found.title} characters`);
   assert.equal(page.dialogs, 0, `${where} opened a dialog`);
 }
 
 /// What others wrote is there, as they wrote it.
 async function texts(page) {
-  const squeeze = (text) => text.replace(/\s+/g, " ").trim();
+  // Signs that are not seen, or turn texts around, are shown by another sign.
+  const squeeze = (text) => text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\ufffd]/gu, " ").replace(/\s+/g, " ").trim();
   const missing = [];
   const kept = new Map();
   for (const [what, text, path] of wanted) {

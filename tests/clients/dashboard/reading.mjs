@@ -38,7 +38,7 @@ async function lists(page, { done, dead, running, turn }) {
     const row = `[data-message="${id}"]${state ? `[data-state="${state}"]` : ""}`;
     assert.ok(await page.has(row), `no \`${row}\` in the list`);
   }
-  await page.follow(`[data-message="${done}"] a`);
+  await page.follow(`[data-message="${done}"] a[href="/web/messages/${done}"]`);
   assert.equal(page.path(), `/web/messages/${done}`);
   const message = await page.text();
   for (const words of ["Which berth is free at noon?", "harbour/berths", "office", "coder"]) assert.ok(message.includes(words), `${words} is not in ${message}`);
