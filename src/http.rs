@@ -12,6 +12,7 @@ pub mod auth;
 pub mod body;
 pub mod chat_completions;
 pub mod cors;
+pub mod dashboard;
 pub mod dead_letters;
 pub mod embeddings;
 pub mod error;
@@ -26,6 +27,7 @@ pub mod panics;
 pub mod responses;
 mod sse;
 pub mod state;
+pub mod traffic;
 pub mod turns;
 pub mod visitors;
 mod waiting;
@@ -42,6 +44,9 @@ pub fn routes(config: &mut web::ServiceConfig, endpoints: EndpointsSettings) {
     openai_routes(config, endpoints);
     if endpoints.messages {
         config.configure(message_routes);
+    }
+    if endpoints.dashboard {
+        config.configure(dashboard::routes);
     }
     config
         .configure(agent_routes)

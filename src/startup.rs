@@ -75,6 +75,7 @@ pub fn serve(settings: Settings, mode: Mode) -> anyhow::Result<u8> {
     agent_supervisor::metrics::describe();
     courier_actor::metrics::describe();
     http::metrics::describe();
+    http::dashboard::describe();
     Ok(actix_rt::System::new().block_on(run(settings, mode, metrics))?)
 }
 

@@ -8,7 +8,7 @@ use std::{
     fmt,
     sync::{
         Arc, PoisonError, RwLock,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -38,29 +38,47 @@ pub enum DeliveryError {
 
 /// Messages that wait in one actor's mailbox; shared by its senders and its handlers.
 #[derive(Debug, Clone, Default)]
-pub struct Depth(Arc<AtomicUsize>);
+pub struct Depth(Arc<Counts>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    waiting: AtomicUsize,
+    taken: AtomicU64,
+}
 
 impl Depth {
     /// A handler has begun with a message. Call it first in every handler.
     pub fn taken(&self) {
-        // A restarted actor may take what was counted for its predecessor: never below zero.
-        let lower = |depth: usize| Some(depth.saturating_sub(1));
-        self.0
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, lower)
-            .ok();
+        self.left();
+        self.0.taken.fetch_add(1, Ordering::Relaxed);
     }
 
     /// How many messages wait now.
     pub fn now(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
+        self.0.waiting.load(Ordering::Relaxed)
+    }
+
+    /// How many messages handlers have begun with, since the start.
+    pub fn taken_so_far(&self) -> u64 {
+        self.0.taken.load(Ordering::Relaxed)
     }
 
     fn entered(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.0.waiting.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// One that entered is not in there any more.
+    fn left(&self) {
+        // A restarted actor may take what was counted for its predecessor: never below zero.
+        let lower = |depth: usize| Some(depth.saturating_sub(1));
+        self.0
+            .waiting
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, lower)
+            .ok();
     }
 
     fn reset(&self) {
-        self.0.store(0, Ordering::Relaxed);
+        self.0.waiting.store(0, Ordering::Relaxed);
     }
 }
 
@@ -69,6 +87,8 @@ pub struct Mailbox<A: Actor> {
     name: &'static str,
     current: Arc<RwLock<Option<Addr<A>>>>,
     depth: Depth,
+    /// How often it was pointed to a run of its actor.
+    runs: Arc<AtomicU64>,
 }
 
 impl<A: Actor> Clone for Mailbox<A> {
@@ -77,6 +97,7 @@ impl<A: Actor> Clone for Mailbox<A> {
             name: self.name,
             current: Arc::clone(&self.current),
             depth: self.depth.clone(),
+            runs: Arc::clone(&self.runs),
         }
     }
 }
@@ -97,6 +118,7 @@ impl<A: Actor<Context = Context<A>>> Mailbox<A> {
             name,
             current: Arc::default(),
             depth: Depth::default(),
+            runs: Arc::default(),
         }
     }
 
@@ -110,9 +132,15 @@ impl<A: Actor<Context = Context<A>>> Mailbox<A> {
         self.depth.clone()
     }
 
+    /// How often its actor was started anew.
+    pub fn restarts(&self) -> u64 {
+        self.runs.load(Ordering::Relaxed).saturating_sub(1)
+    }
+
     /// Points the mailbox to a new run of the actor; what waited for the old one is gone.
     pub fn connect(&self, address: Addr<A>) {
         self.depth.reset();
+        self.runs.fetch_add(1, Ordering::Relaxed);
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(address);
     }
 
@@ -154,7 +182,7 @@ impl<A: Actor<Context = Context<A>>> Mailbox<A> {
         };
         self.depth.entered();
         address.try_send(message).map_err(|error| {
-            self.depth.taken();
+            self.depth.left();
             match error {
                 SendError::Full(message) => (self.refused("full"), message),
                 SendError::Closed(message) => (self.refused("closed"), message),
@@ -198,11 +226,11 @@ impl<A: Actor<Context = Context<A>>> Mailbox<A> {
         match tokio::time::timeout(deadline, address.send(message)).await {
             Ok(Ok(reply)) => Ok(reply),
             Ok(Err(_)) => {
-                self.depth.taken();
+                self.depth.left();
                 Err(self.refused("closed"))
             }
             Err(_) => {
-                self.depth.taken();
+                self.depth.left();
                 Err(self.refused("timed_out"))
             }
         }

@@ -15,6 +15,7 @@ pub mod completion;
 pub mod context;
 pub mod delivery_queue;
 pub mod envelope;
+pub mod excerpt;
 pub mod ids;
 pub mod inbox_item;
 pub mod loop_guard;

@@ -2,6 +2,7 @@
 
 pub mod courier;
 pub mod passing;
+pub mod recent;
 pub mod turns;
 
 use std::{fmt, future::Future, path::PathBuf, pin::Pin, sync::Arc, time::Duration};

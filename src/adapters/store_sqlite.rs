@@ -25,6 +25,7 @@ mod message_list;
 mod message_summary;
 mod metrics;
 mod reader;
+mod recent;
 mod recovery;
 mod rows;
 mod schema;

@@ -211,6 +211,19 @@ async fn set(
 ) -> Result<HttpResponse, ApiError> {
     auth::require(request, Role::Operator)?;
     let agent = named(shared, request)?;
+    tell(shared, &agent, run_state).await?;
+    Ok(HttpResponse::Ok().json(status_of(&agent).await))
+}
+
+/// Tells an agent to take turns, or not to, and waits until it does.
+///
+/// # Errors
+/// 503 where it does not answer in time.
+pub(super) async fn tell(
+    shared: &SharedState,
+    agent: &Agent,
+    run_state: SetRunState,
+) -> Result<(), ApiError> {
     let (reply, told) = oneshot::channel();
     shared.directory.try_deliver(TellAgent {
         id: agent.profile.id.clone(),
@@ -219,7 +232,7 @@ async fn set(
     })?;
     // An agent that was removed meanwhile is shown as it was.
     waiting::answer(told, shared.directory.name()).await?;
-    Ok(HttpResponse::Ok().json(status_of(&agent).await))
+    Ok(())
 }
 
 /// The agent that the path names.

@@ -19,16 +19,19 @@ mod signature;
 mod turn_access;
 
 use std::{
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use actix_web::{
-    Error, HttpMessage,
+    Error, HttpMessage, HttpRequest,
     body::MessageBody,
     dev::{ServiceRequest, ServiceResponse},
-    http::{Method, header},
+    http::{
+        Method,
+        header::{self, HeaderMap},
+    },
     middleware::Next,
     web,
 };
@@ -36,11 +39,11 @@ use postroom_actors::ports::Clock;
 
 use self::attempts::{Attempts, Verdict, client_address};
 pub use self::{
-    key_ring::{KeyChangeError, KeyView, Keys},
+    key_ring::{KeyChangeError, KeyPrint, KeyView, Keys},
     keys::Caller,
     turn_access::{TurnAccess, TurnTokenCheck},
 };
-use super::{SharedState, body, error::ApiError, visitors::Visitors};
+use super::{SharedState, body, dashboard, error::ApiError, visitors::Visitors};
 use crate::settings::Role;
 
 /// Paths that tell nothing worth a key: probes of whoever runs the machine.
@@ -85,7 +88,7 @@ impl Door {
         &self.visitors
     }
 
-    async fn let_in(&self, request: &ServiceRequest) -> Result<Caller, ApiError> {
+    pub(super) async fn let_in(&self, request: &ServiceRequest) -> Result<Caller, ApiError> {
         let surface = Surface::of(request);
         let key = bearer(request);
         if let Some(caller) = key.and_then(|key| self.keys.find(key, self.clock.now())) {
@@ -141,6 +144,29 @@ impl Door {
         !self.keys.is_empty() || (surface.sends() && self.keys.peers().are_any())
     }
 
+    /// Whose key this is, for whoever types it into a form. A wrong one counts as everywhere.
+    pub(super) async fn log_in(
+        &self,
+        key: &str,
+        request: &HttpRequest,
+    ) -> Result<Caller, ApiError> {
+        match self.keys.find(key, self.clock.now()) {
+            Some(caller) => Ok(caller),
+            None => {
+                let address = self.address(request.peer_addr(), request.headers());
+                refuse(self.wrong_key(address)).await
+            }
+        }
+    }
+
+    /// Whether a proxy that we trust says that it was asked by TLS.
+    pub(super) fn came_by_tls(&self, request: &HttpRequest) -> bool {
+        let peer = request.peer_addr().map(|peer| peer.ip().to_canonical());
+        let scheme = request.headers().get("x-forwarded-proto");
+        peer.is_some_and(|peer| self.trusted_proxies.contains(&peer))
+            && scheme.is_some_and(|scheme| scheme.as_bytes().eq_ignore_ascii_case(b"https"))
+    }
+
     fn peer_of(&self, secret: &str) -> Option<Caller> {
         let peer = self.keys.peers().find(secret)?;
         Some(Caller::of_peer(peer.clone()))
@@ -155,9 +181,11 @@ impl Door {
 
     /// Whose request it is; `None` where the connection does not tell.
     fn client_address(&self, request: &ServiceRequest) -> Option<IpAddr> {
-        let peer = request.peer_addr()?.ip();
-        let headers = request.headers();
-        Some(client_address(peer, headers, &self.trusted_proxies))
+        self.address(request.peer_addr(), request.headers())
+    }
+
+    fn address(&self, peer: Option<SocketAddr>, headers: &HeaderMap) -> Option<IpAddr> {
+        Some(client_address(peer?.ip(), headers, &self.trusted_proxies))
     }
 }
 
@@ -217,6 +245,11 @@ pub async fn check(
         && let Some(state) = request.app_data::<web::Data<SharedState>>()
     {
         let state = web::Data::clone(state);
+        if dashboard::is_served_here(&state, &request) {
+            let visit = dashboard::visit(&state, &request).await;
+            request.extensions_mut().insert(visit);
+            return next.call(request).await;
+        }
         match state.door.let_in(&request).await {
             Ok(caller) => request.extensions_mut().insert(caller),
             Err(refused) => {
@@ -233,7 +266,7 @@ pub async fn check(
 ///
 /// # Errors
 /// 403 naming the role.
-pub fn require(request: &actix_web::HttpRequest, role: Role) -> Result<Caller, ApiError> {
+pub fn require(request: &HttpRequest, role: Role) -> Result<Caller, ApiError> {
     let extensions = request.extensions();
     extensions
         .get::<Caller>()
@@ -247,7 +280,7 @@ pub fn require(request: &actix_web::HttpRequest, role: Role) -> Result<Caller, A
 ///
 /// # Errors
 /// 401 for a request without any of these.
-pub fn correspondent(request: &actix_web::HttpRequest) -> Result<Caller, ApiError> {
+pub fn correspondent(request: &HttpRequest) -> Result<Caller, ApiError> {
     let extensions = request.extensions();
     let caller = extensions.get::<Caller>().cloned();
     caller.ok_or_else(ApiError::unauthorized)
@@ -262,7 +295,7 @@ fn shared_secret(request: &ServiceRequest) -> Option<&str> {
     Some(only.unwrap_or_default())
 }
 
-fn bearer(request: &ServiceRequest) -> Option<&str> {
+pub(super) fn bearer(request: &ServiceRequest) -> Option<&str> {
     let mut values = request.headers().get_all(header::AUTHORIZATION);
     let value = values.next()?.to_str().ok()?;
     if values.next().is_some() {

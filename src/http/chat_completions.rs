@@ -85,7 +85,7 @@ pub async fn create(
         return Err(ApiError::stopping());
     }
     let (route, outcome) = answer(&state, incoming).await;
-    note_request(route, &outcome, arrived);
+    note_request(shared, route, &outcome, arrived);
     outcome
 }
 

@@ -16,7 +16,7 @@ use actix_web::{
     web,
 };
 
-use super::{SharedState, body, error::ApiError};
+use super::{SharedState, body, dashboard, error::ApiError};
 
 /// For how long a browser may remember what a page may do, in seconds.
 const REMEMBERED_S: &str = "600";
@@ -76,6 +76,10 @@ fn is_preflight(request: &ServiceRequest) -> bool {
 
 fn trusted_page(request: &ServiceRequest) -> Option<HeaderValue> {
     let state = request.app_data::<web::Data<SharedState>>()?;
+    if dashboard::is_served_here(state, request) {
+        // Its pages are for people: no other page reads them.
+        return None;
+    }
     let page = state.door.visitors().page(request.headers())?;
     HeaderValue::from_str(page).ok()
 }

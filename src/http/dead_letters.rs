@@ -106,8 +106,19 @@ pub async fn retry(
     auth::require(&request, Role::Operator)?;
     let shared = &state.shared;
     let record = find(shared, &request).await?;
-    let id = id_of(&record);
-    let is_retried = match &record {
+    Ok(answer(try_again(shared, &record).await?))
+}
+
+/// Lets a dead letter try again; answers its id.
+///
+/// # Errors
+/// 404 for what is none any more or whose agent is gone, 503 where it cannot be kept.
+pub(super) async fn try_again(
+    shared: &SharedState,
+    record: &MessageRecord,
+) -> Result<MessageId, ApiError> {
+    let id = id_of(record);
+    let is_retried = match record {
         MessageRecord::Task(record) => retry_task(shared, record).await?,
         MessageRecord::Delivery(_) => retry_delivery(shared, id).await?,
     };
@@ -129,12 +140,27 @@ pub async fn discard(
 ) -> Result<HttpResponse, ApiError> {
     auth::require(&request, Role::Operator)?;
     let shared = &state.shared;
-    let id = id_of(&find(shared, &request).await?);
+    let record = find(shared, &request).await?;
+    Ok(answer(take_off(shared, &record).await?))
+}
+
+/// Drops a dead letter; answers its id.
+///
+/// # Errors
+/// 404 for what is none any more, 503 where it cannot be kept.
+pub(super) async fn take_off(
+    shared: &SharedState,
+    record: &MessageRecord,
+) -> Result<MessageId, ApiError> {
+    let id = id_of(record);
     done(shared.deliveries.drop_dead_letter(id).await?, id)
 }
 
 /// The dead letter that the path names.
-async fn find(shared: &SharedState, request: &HttpRequest) -> Result<MessageRecord, ApiError> {
+pub(super) async fn find(
+    shared: &SharedState,
+    request: &HttpRequest,
+) -> Result<MessageRecord, ApiError> {
     let name = access::path_id(request);
     let unknown = || ApiError::unknown_dead_letter(&name);
     let id = MessageId::parse(&name).ok_or_else(unknown)?;
@@ -167,10 +193,14 @@ async fn retry_delivery(shared: &SharedState, id: MessageId) -> Result<bool, Api
     Ok(waiting::answer(retried, shared.courier.name()).await??)
 }
 
+fn answer(id: MessageId) -> HttpResponse {
+    HttpResponse::Ok().json(json!({ "ok": true, "id": id }))
+}
+
 /// What was a dead letter a moment ago may have been retried or dropped meanwhile.
-fn done(was_one: bool, id: MessageId) -> Result<HttpResponse, ApiError> {
+fn done(was_one: bool, id: MessageId) -> Result<MessageId, ApiError> {
     if was_one {
-        Ok(HttpResponse::Ok().json(json!({ "ok": true, "id": id })))
+        Ok(id)
     } else {
         Err(ApiError::unknown_dead_letter(&id.to_string()))
     }

@@ -61,7 +61,7 @@ pub async fn create(
         return Err(ApiError::stopping());
     }
     let outcome = answer(&state, &request, body).await;
-    note_request("embeddings", &outcome, arrived);
+    note_request(&state.shared, "embeddings", &outcome, arrived);
     let answer = outcome?;
     Ok(HttpResponse::Ok()
         .content_type("application/json")

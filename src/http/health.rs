@@ -139,7 +139,7 @@ fn parked(agent: &AgentStatus) -> Option<String> {
 }
 
 /// Why nothing is accepted now.
-async fn refusing(shared: &SharedState) -> Vec<String> {
+pub(super) async fn refusing(shared: &SharedState) -> Vec<String> {
     let mut problems = Vec::new();
     if shared.stopping.has_begun() {
         problems.push("the service is stopping".to_owned());
@@ -155,7 +155,8 @@ async fn refusing(shared: &SharedState) -> Vec<String> {
     problems
 }
 
-async fn statuses(shared: &SharedState) -> Vec<ActorStatus> {
+/// How the actors are.
+pub(super) async fn statuses(shared: &SharedState) -> Vec<ActorStatus> {
     let router = shared.router.ask(GetStatus, PROBE_DEADLINE).await;
     let inbox_writer = shared.inbox_writer.ask(GetStatus, PROBE_DEADLINE).await;
     let backend_relay = shared.backend_relay.ask(GetStatus, PROBE_DEADLINE).await;

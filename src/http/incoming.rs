@@ -146,7 +146,12 @@ pub(super) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 
 /// The parameters of a query; of one that is there twice, the last.
 pub(super) fn query(request: &HttpRequest) -> HashMap<String, String> {
-    Query::from_query(request.query_string())
+    parameters(request.query_string())
+}
+
+/// The parameters of what follows a `?`.
+pub(super) fn parameters(query: &str) -> HashMap<String, String> {
+    Query::from_query(query)
         .map(Query::into_inner)
         .unwrap_or_default()
 }

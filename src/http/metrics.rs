@@ -28,7 +28,14 @@ pub async fn show_alone(state: web::Data<SharedState>) -> HttpResponse {
 }
 
 /// Counts a request and how long it took.
-pub(super) fn note_request<T, E>(route: &'static str, outcome: &Result<T, E>, arrived: Instant) {
+pub(super) fn note_request<T, E>(
+    shared: &SharedState,
+    route: &'static str,
+    outcome: &Result<T, E>,
+    arrived: Instant,
+) {
+    let took = arrived.elapsed();
+    shared.traffic.note(outcome.is_ok(), took);
     let label = if outcome.is_ok() {
         "accepted"
     } else {
@@ -36,7 +43,7 @@ pub(super) fn note_request<T, E>(route: &'static str, outcome: &Result<T, E>, ar
     };
     metrics::counter!("postroom_requests_total", "route" => route, "outcome" => label).increment(1);
     metrics::histogram!("postroom_request_duration_seconds", "route" => route)
-        .record(arrived.elapsed().as_secs_f64());
+        .record(took.as_secs_f64());
 }
 
 /// Says what the metrics of intake, inbox and actors mean. Call it once at the start.

@@ -65,7 +65,7 @@ pub async fn create(
         return Err(ApiError::stopping());
     }
     let outcome = create::answer(shared, &incoming).await;
-    note_request("responses", &outcome, arrived);
+    note_request(shared, "responses", &outcome, arrived);
     outcome
 }
 

@@ -22,13 +22,14 @@ use postroom_actors::{
     ports::{
         Clock, IdSource, MessageStore,
         courier::{DeliveryStore, MessageBook},
+        recent::RecentMessages,
         turns::{AgentReplyStore, TaskStore, TranscriptTail},
     },
     router::Router,
 };
 use tokio::sync::Semaphore;
 
-use super::{auth::Door, body::BodyLimits};
+use super::{auth::Door, body::BodyLimits, dashboard::Dashboard, traffic::Traffic};
 use crate::{
     forwarding::{Embedder, Forwarder},
     settings::{Acknowledge, EndpointsSettings},
@@ -68,6 +69,8 @@ pub struct SharedState {
     pub deliveries: Arc<dyn DeliveryStore>,
     /// What became of messages.
     pub book: Arc<dyn MessageBook>,
+    /// The newest messages of all kinds.
+    pub recent: Arc<dyn RecentMessages>,
     /// Who there is besides agents.
     pub peers: Peers,
     /// Rules for messages between agents.
@@ -92,6 +95,10 @@ pub struct SharedState {
     pub metrics: PrometheusHandle,
     /// Whether `/metrics` has a listener of its own.
     pub metrics_elsewhere: bool,
+    /// What went through the door lately.
+    pub traffic: Traffic,
+    /// Who looks at the dashboard.
+    pub dashboard: Dashboard,
     /// Our own address, for `/health`.
     pub endpoint: String,
     /// The service's process, for `/health`.

@@ -128,12 +128,17 @@ pub async fn cancel(
 ) -> Result<HttpResponse, ApiError> {
     auth::require(&request, Role::Operator)?;
     let turn = find(&state.shared, &request).await?;
-    let cancelled = !turn.state.is_ended() && end(&state.shared, &turn).await?;
+    let cancelled = end(&state.shared, &turn).await?;
     Ok(HttpResponse::Ok().json(serde_json::json!({ "ok": true, "cancelled": cancelled })))
 }
 
-async fn end(shared: &SharedState, turn: &TurnRecord) -> Result<bool, ApiError> {
-    let Some(agent) = shared.agents.find(&turn.agent) else {
+/// Ends a turn; answers whether it had not ended before.
+///
+/// # Errors
+/// 503 where it does not end in time.
+pub(super) async fn end(shared: &SharedState, turn: &TurnRecord) -> Result<bool, ApiError> {
+    let agent = shared.agents.find(&turn.agent);
+    let Some(agent) = agent.filter(|_| !turn.state.is_ended()) else {
         return Ok(false);
     };
     let (reply, ended) = oneshot::channel();
@@ -145,7 +150,10 @@ async fn end(shared: &SharedState, turn: &TurnRecord) -> Result<bool, ApiError> 
 }
 
 /// The turn that the path names.
-async fn find(shared: &SharedState, request: &HttpRequest) -> Result<TurnRecord, ApiError> {
+pub(super) async fn find(
+    shared: &SharedState,
+    request: &HttpRequest,
+) -> Result<TurnRecord, ApiError> {
     let name = request.match_info().query("id");
     let turn = shared.tasks.turn(turn_id(name)?).await?;
     turn.ok_or_else(|| ApiError::unknown_turn(name))

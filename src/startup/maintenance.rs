@@ -7,7 +7,10 @@ use chrono::TimeDelta;
 use metrics_exporter_prometheus::PrometheusHandle;
 use postroom_actors::ports::{Clock, MessageStore, StoreStats};
 
-use crate::{http::SharedState, settings::Settings};
+use crate::{
+    http::{SharedState, traffic},
+    settings::Settings,
+};
 
 /// Between two looks at the metrics and the size of the store.
 const SHORT_INTERVAL: Duration = Duration::from_secs(5);
@@ -27,6 +30,7 @@ pub(super) fn start(settings: &Settings, shared: &web::Data<SharedState>) {
         shared.metrics.clone(),
         Arc::clone(&shared.store),
     ));
+    actix_rt::spawn(traffic::keep_sampling(shared.clone()));
     actix_rt::spawn(keep_pruned(
         Arc::clone(&shared.store),
         Arc::clone(&shared.clock),

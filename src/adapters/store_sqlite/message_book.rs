@@ -12,11 +12,17 @@ use postroom_actors::{
         response::webhook::EndedResponse,
         turn::TurnRecord,
     },
-    ports::{SendFuture, StoreError, courier::MessageBook},
+    ports::{
+        SendFuture, StoreError,
+        courier::MessageBook,
+        recent::{MailboxMessage, RecentFilter, RecentLine, RecentMessages, RecentPage},
+    },
 };
 use rusqlite::{Connection, Result as SqlResult};
 
-use super::{SqliteStore, delivery_queries, envelopes, idempotency, message_list, task_queries};
+use super::{
+    SqliteStore, delivery_queries, envelopes, idempotency, message_list, recent, task_queries,
+};
 
 impl MessageBook for SqliteStore {
     fn message(&self, id: MessageId) -> SendFuture<Result<Option<MessageRecord>, StoreError>> {
@@ -67,6 +73,27 @@ impl MessageBook for SqliteStore {
 
     fn dead_letters(&self) -> SendFuture<Result<u64, StoreError>> {
         self.queries.ask(message_list::dead_letters)
+    }
+}
+
+impl RecentMessages for SqliteStore {
+    fn recent(&self, filter: RecentFilter) -> SendFuture<Result<RecentPage, StoreError>> {
+        self.queries
+            .ask(move |connection| recent::recent(connection, &filter))
+    }
+
+    fn lines(&self, ids: Vec<MessageId>) -> SendFuture<Result<Vec<RecentLine>, StoreError>> {
+        self.queries
+            .ask(move |connection| recent::lines(connection, &ids))
+    }
+
+    fn mailbox_message(
+        &self,
+        id: MessageId,
+        longest: usize,
+    ) -> SendFuture<Result<Option<MailboxMessage>, StoreError>> {
+        self.queries
+            .ask(move |connection| recent::mailbox_message(connection, id, longest))
     }
 }
 

@@ -151,6 +151,11 @@ pub(super) fn messages(
     connection: &Connection,
     filter: &MessageFilter,
 ) -> Result<Vec<MessageSummary>> {
+    summaries(connection, &newest(connection, filter)?)
+}
+
+/// The ids of the newest messages that a filter lets through.
+pub(super) fn newest(connection: &Connection, filter: &MessageFilter) -> Result<Vec<MessageId>> {
     let mut found = BTreeSet::new();
     for way in ways(filter) {
         found.extend(ids_on(connection, &way.query(), filter)?);
@@ -158,8 +163,7 @@ pub(super) fn messages(
     if filter.all_origins {
         found.extend(ids_on(connection, CHATS, filter)?);
     }
-    let newest: Vec<_> = found.into_iter().rev().take(filter.limit).collect();
-    summaries(connection, &newest)
+    Ok(found.into_iter().rev().take(filter.limit).collect())
 }
 
 /// Parameters: 1 an id that those found are less than, 2 the limit, 3 the sender, 4 the recipient,
@@ -215,7 +219,7 @@ pub(super) fn dead_letters(connection: &Connection) -> Result<u64> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use postroom_actors::domain::party::PeerName;
 
     use super::*;
@@ -233,8 +237,8 @@ mod tests {
         plan
     }
 
-    #[test]
-    fn every_list_stops_reading_at_its_limit() {
+    /// A query that needs no more rows than it is asked for.
+    pub(in super::super) fn assert_stops_at_its_limit(query: &str) {
         let connection = Connection::open_in_memory().unwrap();
         for schema in [
             include_str!("schema_1.sql"),
@@ -243,6 +247,15 @@ mod tests {
         ] {
             connection.execute_batch(schema).unwrap();
         }
+        let plan = plan(&connection, query);
+        let is_wasteful = |step: &String| {
+            step.contains("TEMP B-TREE") || step.starts_with("SCAN") || step.contains("AUTO")
+        };
+        assert!(!plan.iter().any(is_wasteful), "{query}\n{plan:#?}");
+    }
+
+    #[test]
+    fn every_list_stops_reading_at_its_limit() {
         let party = || Some(Party::Peer(PeerName::parse("lab").unwrap()));
         let any = MessageFilter::default;
         let state = |state: &str| MessageFilter {
@@ -276,11 +289,7 @@ mod tests {
         ];
         let queries = filters.iter().flat_map(ways).map(Way::query);
         for query in queries.chain([CHATS.to_owned()]) {
-            let plan = plan(&connection, &query);
-            let is_wasteful = |step: &String| {
-                step.contains("TEMP B-TREE") || step.starts_with("SCAN") || step.contains("AUTO")
-            };
-            assert!(!plan.iter().any(is_wasteful), "{query}\n{plan:#?}");
+            assert_stops_at_its_limit(&query);
         }
     }
 }

@@ -264,14 +264,23 @@ pub(super) fn newest_of_context(
 }
 
 pub(super) fn replies(connection: &Connection, message: MessageId) -> Result<Vec<RecordedReply>> {
+    replies_up_to(connection, message, i64::MAX)
+}
+
+/// The same with at most the first `longest` characters of each.
+pub(super) fn replies_up_to(
+    connection: &Connection,
+    message: MessageId,
+    longest: i64,
+) -> Result<Vec<RecordedReply>> {
     let Some(seq) = sequence_of(connection, message)? else {
         return Ok(Vec::new());
     };
     connection
         .prepare_cached(
-            "SELECT exchange, backend, text, outcome, ended_ms FROM reply
+            "SELECT exchange, backend, substr(text, 1, ?2), outcome, ended_ms FROM reply
              WHERE seq = ?1 ORDER BY exchange",
         )?
-        .query_map(params![seq], |row| recorded_reply(row, message))?
+        .query_map(params![seq, longest], |row| recorded_reply(row, message))?
         .collect()
 }

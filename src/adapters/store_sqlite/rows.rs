@@ -44,7 +44,7 @@ pub(super) const fn form_text(form: InboxForm) -> &'static str {
     }
 }
 
-fn form(row: &Row<'_>, column: usize) -> Result<InboxForm> {
+pub(super) fn form(row: &Row<'_>, column: usize) -> Result<InboxForm> {
     match row.get_ref(column)?.as_str()? {
         "whole" => Ok(InboxForm::Whole),
         "repeat" => Ok(InboxForm::Repeat),
@@ -63,7 +63,7 @@ pub(super) const fn outcome_text(outcome: RelayOutcome) -> &'static str {
     }
 }
 
-fn outcome(row: &Row<'_>, column: usize) -> Result<RelayOutcome> {
+pub(super) fn outcome(row: &Row<'_>, column: usize) -> Result<RelayOutcome> {
     match row.get_ref(column)?.as_str()? {
         "complete" => Ok(RelayOutcome::Complete),
         "tool-calls" => Ok(RelayOutcome::ToolCalls),

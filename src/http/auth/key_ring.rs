@@ -56,6 +56,23 @@ struct Holder {
     last_used: AtomicI64,
 }
 
+/// The digest of a key that was right once: tells whether it still is.
+#[derive(Clone, PartialEq, Eq)]
+pub struct KeyPrint(sha2::digest::Output<Sha256>);
+
+impl KeyPrint {
+    /// Of a key.
+    pub fn of(key: &str) -> Self {
+        Self(Sha256::digest(key.as_bytes()))
+    }
+}
+
+impl std::fmt::Debug for KeyPrint {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("KeyPrint(…)")
+    }
+}
+
 /// Where a key comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -172,6 +189,17 @@ impl Keys {
                 .store(now.timestamp_millis(), Ordering::Relaxed);
         }
         run.or_else(|| holder.map(|holder| holder.caller.clone()))
+    }
+
+    /// Whose key this is, if it is still one. It does not count as shown.
+    pub fn holder(&self, print: &KeyPrint) -> Option<Caller> {
+        let stored = self.stored.read();
+        let holders = self.configured.iter().chain(stored.iter());
+        let mut holders = holders.map(|(digest, holder)| (digest, &holder.caller));
+        let run = self.run.iter().map(|(digest, caller)| (digest, caller));
+        let found = holders.find(|(digest, _)| **digest == print.0);
+        let found = found.or_else(|| run.into_iter().find(|(digest, _)| **digest == print.0));
+        found.map(|(_, caller)| caller.clone())
     }
 
     /// All keys but that of this run; first those of the configuration.

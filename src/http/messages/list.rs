@@ -20,7 +20,7 @@ const DEFAULT_LIMIT: usize = 20;
 const MAX_LIMIT: usize = 200;
 
 /// The words for where a message stands.
-const STATES: [&str; 12] = [
+pub(in crate::http) const STATES: [&str; 12] = [
     "queued",
     "running",
     "answered",

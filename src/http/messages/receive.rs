@@ -72,7 +72,7 @@ pub async fn receive(
         return Err(ApiError::agents_send());
     }
     let outcome = take(shared, &caller, request.headers(), &body).await;
-    note_request("message", &outcome, arrived);
+    note_request(shared, "message", &outcome, arrived);
     let sent = outcome?;
     let receipt = HttpResponse::Ok().json(Receipt::new("received", sent));
     Ok(agent_tasks::with_id(receipt, sent.id))

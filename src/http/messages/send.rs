@@ -86,7 +86,7 @@ pub async fn send(
     let wait = wait::wanted(&incoming::query(&request))?;
     let body = body::read(&request, payload, shared.body_limits).await?;
     let outcome = post(shared, &speaker, request.headers(), &body).await;
-    note_request("send", &outcome, arrived);
+    note_request(shared, "send", &outcome, arrived);
     let sent = outcome?;
     let delivery = match wait {
         Some(longest) => Some(wait::delivered(shared, sent.id, longest).await),

@@ -1,0 +1,313 @@
+//! One message with all that is known of it.
+
+use chrono::{DateTime, Utc};
+use maud::{Markup, html};
+use postroom_actors::{
+    domain::{
+        agent_message::Envelope,
+        envelope::InboxForm,
+        ids::MessageId,
+        post::{Attempt, DeliveryRecord, MessageRecord, MessageSummary},
+        task::{TaskRecord, TaskState},
+        turn::TurnRecord,
+    },
+    ports::recent::{MailboxMessage, RecentLine},
+};
+
+use super::{
+    answer::PageError,
+    messages,
+    sections::{Look, Section, View},
+    troubles, turn, words,
+};
+
+/// Of a text at most so many bytes are shown.
+const LONGEST: usize = 64 << 10;
+
+/// The page of a message.
+///
+/// # Errors
+/// 404 for an unknown message, 503 where the store cannot be read.
+pub(super) async fn view(look: &Look<'_>, id: MessageId) -> Result<View, PageError> {
+    let shared = look.shared;
+    if let Some(record) = shared.book.message(id).await? {
+        return of_book(look, id, record).await;
+    }
+    let found = shared.recent.mailbox_message(id, LONGEST).await?;
+    let message = found.ok_or(PageError::unknown("There is no such message (any more)."))?;
+    Ok(of_mailbox(look, &message))
+}
+
+async fn of_book(look: &Look<'_>, id: MessageId, record: MessageRecord) -> Result<View, PageError> {
+    let book = &look.shared.book;
+    let turns = book.turns_of_message(id).await?;
+    let callbacks = book.callbacks(id).await?;
+    let mut lines = look.shared.recent.lines(vec![id]).await?;
+    let summary = lines.pop().and_then(|line| match line {
+        RecentLine::Message { summary, .. } => Some(*summary),
+        RecentLine::Mailbox(_) => None,
+    });
+    let summary = summary.ok_or(PageError::unknown("There is no such message (any more)."))?;
+    let mut sections = vec![state(look, &summary, &record)];
+    let (body, answer) = match &record {
+        MessageRecord::Task(task) => {
+            sections.push(turns_section(look, &turns));
+            (&task.task.body, task.answer.as_ref())
+        }
+        MessageRecord::Delivery(delivery) => {
+            sections.push(tries(look, delivery));
+            (&delivery.delivery.body, None)
+        }
+    };
+    if let Some(answer) = answer {
+        sections.push(Section::titled("answer", "Answer", &text(&answer.text)));
+    }
+    sections.push(callbacks_section(look, callbacks).await);
+    let foot = html! { section { h2 { "Body" } (json(body)) } };
+    Ok(View {
+        title: "Message".to_owned(),
+        head: html! { h1 { (messages::from_to(&summary)) } },
+        sections,
+        foot,
+    })
+}
+
+fn state(look: &Look<'_>, summary: &MessageSummary, record: &MessageRecord) -> Section {
+    let envelope = summary.envelope.as_deref();
+    let (attempts, ended) = match record {
+        MessageRecord::Task(task) => (task.attempts, task.ended_at),
+        MessageRecord::Delivery(delivery) => (delivery.attempts, delivery.ended_at),
+    };
+    let content = html! {
+        div data-message=(summary.id) data-state=(summary.state) {
+            dl.facts {
+                div { dt { "State" } dd { (words::state(summary.state)) } }
+                div { dt { "Came" } dd { (words::ago(summary.received_at, look.now)) } }
+                @if let MessageRecord::Task(task) = record { (begun(look, task)) }
+                @if let Some(ended) = ended { div { dt { "Ended" } dd { (words::ago(ended, look.now)) } } }
+                @if let Some(due) = summary.due { div { dt { "Next try" } dd { (words::until(due, look.now)) } } }
+                div { dt { "Tries" } dd { (attempts) } }
+                @if let Some(envelope) = envelope { (facts(look, envelope)) }
+                @if let MessageRecord::Task(task) = record {
+                    div { dt { "Session" } dd { code { (words::clean(task.task.session.as_str(), 200)) } } }
+                }
+                div { dt { "Id" } dd { code { (summary.id) } } }
+            }
+            @if let Some(trouble) = &summary.trouble {
+                p.trouble { (words::said(&messages::trouble_text(trouble), 2000)) }
+            }
+            @if is_dead_letter(summary, record) { (troubles::buttons(look, summary.id)) }
+        }
+    };
+    Section::new("message", Some(summary.state), &html! { "State" }, &content)
+}
+
+/// One that was dropped stays failed, and is still shown with its buttons: they say so.
+fn is_dead_letter(summary: &MessageSummary, record: &MessageRecord) -> bool {
+    match record {
+        MessageRecord::Task(task) => summary.envelope.is_some() && task.state == TaskState::Failed,
+        MessageRecord::Delivery(_) => summary.state == "dead",
+    }
+}
+
+fn begun(look: &Look<'_>, task: &TaskRecord) -> Markup {
+    html! {
+        @if let Some(started) = task.started_at {
+            div { dt { "First turn" } dd { (words::ago(started, look.now)) } }
+        }
+    }
+}
+
+fn facts(look: &Look<'_>, envelope: &Envelope) -> Markup {
+    let fact = |name: &str, value: Option<&str>| {
+        html! { @if let Some(value) = value { div { dt { (name) } dd { (words::said(value, 300)) } } } }
+    };
+    let context = envelope.context_id.as_ref().map(|context| context.as_str());
+    let remote = envelope.remote_agent.as_ref().map(|agent| agent.as_str());
+    html! {
+        (fact("Type", Some(&envelope.kind)))
+        (fact("Conversation", context))
+        (fact("Its sender's id", envelope.sender_id.as_deref()))
+        (fact("Agent of the peer", remote))
+        (fact("Answers", envelope.in_reply_to.as_deref()))
+        @if let Some(answers) = envelope.answers {
+            div { dt { "Answers message" } dd { a href={ "/web/messages/" (answers) } { code { (answers) } } } }
+        }
+        @if let Some(turn) = envelope.turn {
+            div { dt { "Sent in turn" } dd { a href={ "/web/turns/" (turn) } { code { (turn) } } } }
+        }
+        (fact("Answers go to", envelope.reply_to.as_deref()))
+        div { dt { "Hops" } dd { (envelope.hops) } }
+        div { dt { "Priority" } dd { (envelope.priority.level()) } }
+        @if let Some(expires) = envelope.expires_at { div { dt { "Expires" } dd { (when(look, expires)) } } }
+    }
+}
+
+fn when(look: &Look<'_>, time: DateTime<Utc>) -> Markup {
+    if time > look.now {
+        words::until(time, look.now)
+    } else {
+        words::ago(time, look.now)
+    }
+}
+
+fn turns_section(look: &Look<'_>, turns: &[TurnRecord]) -> Section {
+    let content = html! {
+        @if turns.is_empty() {
+            p.empty { "No turn has begun with it." }
+        } @else {
+            (turn::table(look, turns))
+        }
+    };
+    Section::titled("turns", "Turns that worked on it", &content)
+}
+
+fn tries(look: &Look<'_>, delivery: &DeliveryRecord) -> Section {
+    let content = html! {
+        @if delivery.history.is_empty() {
+            p.empty { "It was not tried yet." }
+        } @else {
+            table.cards {
+                thead {
+                    tr {
+                        th scope="col" { "Try" }
+                        th scope="col" { "When" }
+                        th scope="col" { "Took" }
+                        th scope="col" { "Answer" }
+                    }
+                }
+                tbody { @for attempt in delivery.history.iter().rev() { (one_try(look, attempt)) } }
+            }
+        }
+    };
+    Section::titled("tries", "Tries to deliver it", &content)
+}
+
+fn one_try(look: &Look<'_>, attempt: &Attempt) -> Markup {
+    let took = (attempt.ended_at - attempt.started_at).to_std();
+    html! {
+        tr {
+            td data-label="Try" { (attempt.number) }
+            td data-label="When" { (words::ago(attempt.started_at, look.now)) }
+            td data-label="Took" { (words::short(took.unwrap_or_default())) }
+            td data-label="Answer" {
+                @if let Some(status) = attempt.status { (status) " " }
+                @match &attempt.error {
+                    Some(error) => span.why { (words::said(error, 400)) },
+                    None => (words::state("delivered")),
+                }
+            }
+        }
+    }
+}
+
+async fn callbacks_section(look: &Look<'_>, callbacks: Vec<MessageSummary>) -> Section {
+    let ids = callbacks.iter().map(|callback| callback.id).collect();
+    let lines = look.shared.recent.lines(ids).await.unwrap_or_default();
+    let content = html! {
+        @if lines.is_empty() { p.empty { "Nothing was sent in answer to it." } }
+        @else { (messages::table(look, &lines)) }
+    };
+    Section::titled("callbacks", "Callbacks", &content)
+}
+
+fn of_mailbox(look: &Look<'_>, message: &MailboxMessage) -> View {
+    let line = &message.line;
+    let form = match message.form {
+        InboxForm::Whole => "the whole request",
+        InboxForm::Repeat => "conversation and prompt",
+        InboxForm::RepeatWithMessage => "conversation, prompt and the whole request",
+    };
+    let file = line.id.file_name(line.received_at);
+    let content = html! {
+        div data-message=(line.id) data-state=(line.state()) {
+            dl.facts {
+                div { dt { "State" } dd { (words::state(line.state())) } }
+                div { dt { "Came" } dd { (words::ago(line.received_at, look.now)) } }
+                @if let Some(context) = &line.context_id {
+                    div { dt { "Conversation" } dd { (words::said(context.as_str(), 300)) } }
+                }
+                div { dt { "Its inbox file holds" } dd { (form) } }
+                div { dt { "File of its own, or of a batch" } dd { code { (file) } } }
+                @if message.exchanges > 0 {
+                    div { dt { "Steps of its tool loop" } dd { (message.exchanges) } }
+                }
+                div { dt { "Id" } dd { code { (line.id) } } }
+            }
+        }
+    };
+    let mut sections = vec![Section::new(
+        "message",
+        Some(line.state()),
+        &html! { "State" },
+        &content,
+    )];
+    if !message.replies.is_empty() {
+        sections.push(replies(look, message));
+    }
+    let foot = html! {
+        @if let Some(prompt) = &message.prompt { section { h2 { "Prompt" } (text(prompt)) } }
+        @if let Some(body) = &message.body {
+            section {
+                h2 { "Body" }
+                (json(body.text.as_bytes()))
+                @if body.whole_bytes > u64::try_from(LONGEST).unwrap_or(u64::MAX) {
+                    p.quiet { "The whole body has " (words::bytes(body.whole_bytes)) "." }
+                }
+            }
+        }
+    };
+    View {
+        title: "Message".to_owned(),
+        head: html! { h1 { "A request to the mailbox" } },
+        sections,
+        foot,
+    }
+}
+
+fn replies(look: &Look<'_>, message: &MailboxMessage) -> Section {
+    let content = html! {
+        @for reply in &message.replies {
+            h3 {
+                span.quiet { "backend " } (words::clean(&reply.backend, 60)) " "
+                (words::state(messages::outcome_word(reply.outcome))) " "
+                span.quiet { (words::ago(reply.ended_at, look.now)) }
+            }
+            @if let Some(said) = &reply.text { (text(said)) }
+        }
+    };
+    Section::titled("replies", "Replies of the backend", &content)
+}
+
+/// A text of others, as long as it may be.
+fn text(text: &str) -> Markup {
+    let (beginning, is_cut) = beginning(text);
+    html! {
+        pre.text dir="auto" tabindex="0" { (words::clean_lines(beginning)) }
+        @if is_cut { p.quiet { "The whole text has " (size(text.len())) "." } }
+    }
+}
+
+/// A body, with its JSON laid out where it is whole.
+fn json(body: &[u8]) -> Markup {
+    if body.len() > LONGEST {
+        let text_of_it = String::from_utf8_lossy(body);
+        return text(&text_of_it);
+    }
+    let laid_out = serde_json::from_slice::<serde_json::Value>(body)
+        .and_then(|value| serde_json::to_string_pretty(&value));
+    match laid_out {
+        Ok(laid_out) => text(&laid_out),
+        Err(_not_json) => text(&String::from_utf8_lossy(body)),
+    }
+}
+
+fn beginning(text: &str) -> (&str, bool) {
+    let end = text.floor_char_boundary(LONGEST);
+    let (beginning, rest) = text.split_at(end);
+    (beginning, !rest.is_empty())
+}
+
+fn size(bytes: usize) -> String {
+    words::bytes(u64::try_from(bytes).unwrap_or(u64::MAX))
+}
