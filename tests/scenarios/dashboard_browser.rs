@@ -62,7 +62,9 @@ fn office(stage: &Stage, peer: &Peer) -> Office {
         .agent(stage, WRITER, &command, "max_attempts = 1")
         .peer("office", peer.url(), SECRET, &schedule)
         .key_of_agent(WRITER)
-        .with("[limits]\nrepeats = 0\n[courier]\nreply_hosts = [\"127.0.0.1\"]\nallow_private = true")
+        .with(
+            "[limits]\nrepeats = 0\n[courier]\nreply_hosts = [\"127.0.0.1\"]\nallow_private = true",
+        )
 }
 
 impl Scene {
@@ -202,7 +204,7 @@ async fn pages_that_are_left_or_hidden_keep_no_other_page_from_loading() -> Clie
     passes("tabs").await
 }
 
-/// With `POSTROOM_SCREENSHOTS=docs/images` these are the pictures of the README.
+/// With `POSTROOM_SCREENSHOTS=docs/images` these are the pictures of the README; `POSTROOM_PICTURE_MINUTES=30` fills the plots.
 #[actix_web::test]
 async fn pictures_of_a_morning_at_work_can_be_taken() -> ClientResult {
     let stage = Stage::new();
@@ -253,7 +255,6 @@ fn harbour(stage: &Stage, office: &str, warehouse: &str) -> Office {
         "manager",
         "librarian",
         "writer",
-        "reviewer",
         "translator",
         "apprentice",
         "courier",
@@ -262,6 +263,7 @@ fn harbour(stage: &Stage, office: &str, warehouse: &str) -> Office {
     let agents = names.iter().fold(Office::new(), |agents, name| {
         agents.agent(stage, name, &command, "max_attempts = 1")
     });
+    let agents = agents.agent(stage, "weatherman", "weather-cli", "");
     let schedule = format!("schedule = {SLOW}");
     agents
         .peer("office", office, SECRET, "")

@@ -9,8 +9,10 @@ import { until } from "./browser.mjs";
 export const FLAGS = ["--host-resolver-rules=MAP evil.example 127.0.0.1"];
 
 export async function foreign({ browser, api }) {
-  const id = await api.sends("Berth 4 is free.");
-  await api.untilMessage(id, "dead");
+  // Sent from within a turn: without keys nobody else speaks for an agent.
+  await api.place("send", JSON.stringify({ type: "STATUS", to: "office", payload: { text: "Berth 4 is free." } }));
+  await api.untilMessage(await api.receives("Please send-it."), "answered");
+  const { id } = await until("a dead letter", async () => (await api.deadLetters())[0]);
   await api.receives("Please wait-for-gate.");
   const turn = (await api.untilTurn("coder", "running")).id;
   const actions = [`dead-letters/${id}/retry`, `dead-letters/${id}/drop`, `turns/${turn}/cancel`, "agents/coder/stop", "agents/coder/resume", "agents/coder/start", "logout"];

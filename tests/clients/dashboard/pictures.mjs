@@ -7,14 +7,13 @@ import { until } from "./browser.mjs";
 import { login } from "./visits.mjs";
 
 const MOST_BYTES = 200_000;
-/// Rounds of letters before the pictures, so that the plots have something to show.
-const ROUNDS = Number(process.env.POSTROOM_PICTURE_ROUNDS ?? 2);
+/// How long there is traffic before the pictures, so that the plots have something to show. Unit: minutes.
+export const MINUTES = Number(process.env.POSTROOM_PICTURE_MINUTES ?? 0);
 
-const QUESTIONS = [
+const LETTERS = [
   ["librarian", "TASK", "catalogue/maps", "Which maps of the harbour do we have?"],
   ["writer", "TASK", "newsletter/november", "Draft the opening of the November newsletter."],
   ["librarian", "QUESTION", "catalogue/tides", "Since when do we keep tide tables?"],
-  ["reviewer", "REVIEW", "pull/214", "Please look over the change to the loading plan."],
   ["writer", "TASK", "newsletter/events", "Three lines about the lantern evening, please."],
 ];
 
@@ -23,7 +22,7 @@ export async function pictures({ browser, api, folder }) {
   await mkdir(folder, { recursive: true });
   const message = await work(api);
   const visitor = await browser.visitor();
-  const wide = await visitor.page(api.url, { width: 1280, height: 800 });
+  const wide = await visitor.page(api.url, { width: 1200, height: 1120 });
   await login(wide, api.key);
   await wide.untilLive();
   await picture(wide, folder, "dashboard-light.png", "/", "light");
@@ -47,19 +46,46 @@ async function picture(page, folder, name, path, scheme) {
 
 /// A morning at the office; the id of a message whose page shows a whole exchange.
 async function work(api) {
-  for (let round = 0; round < ROUNDS; round += 1) {
-    for (const [to, type, context_id, text] of QUESTIONS) await untilOver(api, await api.receives(text, { to, type, context_id: `${context_id}/${round}` }));
-  }
+  await traffic(api);
+  await untilParked(api);
   await api.must("POST", "/agents/courier/stop", {});
   await untilOver(api, await api.receives("Summarise the harbour master's letter.", { to: "apprentice", type: "TASK", context_id: "letters/9" }));
+  for (const [to, type, context_id, text] of LETTERS) await untilOver(api, await api.receives(text, { to, type, context_id }));
   const dead = await api.sends("The loading plan for Thursday is ready.", { context_id: "loading/thursday", type: "RESULT", to: "warehouse" });
   await api.untilMessage(dead, "dead");
   const shown = await api.receives("Which berth is free on Thursday at noon? The ferry from Aalborg asks.", { to: "manager", type: "QUESTION", context_id: "berths/thursday" });
   await untilOver(api, shown);
-  await api.receives("Translate the welcome sheet into Danish. Please wait-for-gate, the printer needs it by four.", { to: "translator", type: "TASK", context_id: "welcome-sheet" });
+  await api.receives("Translate the welcome sheet into Danish, please; the printer needs it by four.", { to: "translator", type: "TASK", context_id: "welcome-sheet" });
   await api.untilTurn("translator", "running");
-  await api.receives("And the map's legend as well, please.", { to: "translator", type: "TASK", context_id: "welcome-sheet" });
+  await api.receives("And the map's legend as well.", { to: "translator", type: "TASK", context_id: "welcome-sheet" });
   return shown;
+}
+
+/// Chats, now more, now fewer.
+async function traffic(api) {
+  const ends = performance.now() + MINUTES * 60_000;
+  for (let number = 0; performance.now() < ends; number += 1) {
+    const wave = 1 + Math.sin(number / 60) + 0.5 * Math.sin(number / 7);
+    const chats = Math.max(1, Math.round(4 * wave));
+    await Promise.all(Array.from({ length: chats }, () => api.must("POST", "/v1/chat/completions", chat("local-agent", "Is the crane free?"))));
+    await pause(1000);
+  }
+}
+
+/// An agent whose program is not installed any more.
+async function untilParked(api) {
+  await until("a parked agent", async () => {
+    await api.ask("POST", "/v1/chat/completions", chat("weatherman", "Will it rain?"));
+    return (await api.get("/agents/weatherman")).state === "parked";
+  });
+}
+
+function chat(model, content) {
+  return { model, messages: [{ role: "user", content }] };
+}
+
+function pause(milliseconds) {
+  return new Promise((resume) => setTimeout(resume, milliseconds));
 }
 
 async function untilOver(api, id) {
