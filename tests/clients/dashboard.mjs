@@ -2,7 +2,7 @@
 //
 // node dashboard.mjs --tools DIR --url http://127.0.0.1:PORT [--key KEY] --stage DIR [--secret SECRET] [--agent-key KEY] [--screenshots DIR] SECTION…
 //
-// Sections: reading live dead-letters cancel sessions foreign hostile looks restart many tabs pictures; each wants the broker of its
+// Sections: reading live dead-letters cancel sessions tls foreign hostile looks restart many tabs pictures; each wants the broker of its
 // test in `dashboard_browser.rs`. `--stage` is the folder by which scripts and peers there are told what to do, `--secret` that of
 // the peer `office`, `--agent-key` speaks for the agent `coder`. `pictures` writes its images to `--screenshots`.
 // Chromium is `CHROMIUM`, or `chromium` on PATH.
@@ -18,7 +18,7 @@ import { many, restart, tabs } from "./dashboard/lasting.mjs";
 import { looks } from "./dashboard/looks.mjs";
 import { MINUTES, pictures } from "./dashboard/pictures.mjs";
 import { reading } from "./dashboard/reading.mjs";
-import { sessions } from "./dashboard/sessions.mjs";
+import { sessions, tls } from "./dashboard/sessions.mjs";
 
 const { values: given, positionals } = parseArgs({
   allowPositionals: true,
@@ -33,7 +33,7 @@ const { values: given, positionals } = parseArgs({
   },
 });
 
-const sections = { reading, live, "dead-letters": deadLetters, cancel, sessions, foreign, hostile, looks, restart, many, tabs, pictures };
+const sections = { reading, live, "dead-letters": deadLetters, cancel, sessions, tls, foreign, hostile, looks, restart, many, tabs, pictures };
 assert.ok(positionals.length > 0 && positionals.every((name) => name in sections), `sections: ${Object.keys(sections).join(" ")}`);
 
 /// A section that hangs ends before the test is killed, so that its browser ends too.

@@ -14,6 +14,7 @@ use crate::support::{
 };
 
 const SECRET: &str = "secret-between-us-and-the-office";
+const OPERATOR: &str = "the-key-of-the-operator";
 const WRITER: &str = "coder";
 
 /// Does what its prompt says.
@@ -135,6 +136,22 @@ async fn a_running_turn_is_cancelled_by_a_click_and_its_process_is_gone() -> Cli
 #[actix_web::test]
 async fn operators_log_in_and_out_and_a_revoked_key_ends_its_sessions() -> ClientResult {
     passes("sessions").await
+}
+
+#[actix_web::test]
+async fn by_tls_the_session_is_kept_under_a_name_that_nobody_else_can_set() -> ClientResult {
+    let (home, stage) = (UserHome::new(), Stage::new());
+    let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
+    std::fs::write(home.path("cert.pem"), made.cert.pem()).unwrap();
+    std::fs::write(home.path("key.pem"), made.signing_key.serialize_pem()).unwrap();
+    home.configure(&format!(
+        "[server]\nkey = {OPERATOR:?}\ntls_cert = {:?}\ntls_key = {:?}\n",
+        home.path("cert.pem").display().to_string(),
+        home.path("key.pem").display().to_string(),
+    ));
+    let daemon = home.daemon(&[]).await;
+    let script = script(&stage, daemon.endpoint())?.option("--key", OPERATOR);
+    script.arguments(["tls"]).passes_meanwhile().await
 }
 
 #[actix_web::test]

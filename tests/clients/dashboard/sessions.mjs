@@ -120,3 +120,21 @@ async function revoked(browser, api) {
   page.expectNoFaults("a revoked key");
   await visitor.close();
 }
+
+/// By TLS the cookie is never sent without it, and has a name that no other host can set.
+export async function tls({ browser, api }) {
+  const visitor = await browser.visitor();
+  const page = await visitor.page(api.url);
+  await login(page, api.key, "/web/messages");
+  await page.untilLive();
+  const { cookies } = await page.session.send("Network.getCookies", { urls: [`${page.origin}/`] });
+  const [cookie, ...more] = cookies;
+  assert.deepEqual(more, []);
+  assert.equal(cookie.name, `__Host-${COOKIE}`);
+  assert.deepEqual([cookie.secure, cookie.httpOnly, cookie.sameSite, cookie.path], [true, true, "Strict", "/"]);
+  await page.follow("[data-action=logout]");
+  await page.goto("/");
+  assert.ok(page.path().startsWith("/web/login"), "the session still lives");
+  page.expectNoFaults("by TLS");
+  await visitor.close();
+}
