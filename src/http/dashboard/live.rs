@@ -39,6 +39,9 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// A rendering younger than this is taken by others too.
 const FRESH: Duration = Duration::from_millis(900);
 
+/// Said where nothing is new: that somebody has left is noticed only when something is written.
+const PULSE: Bytes = Bytes::from_static(b":\n\n");
+
 const VIEWERS: &str = "postroom_dashboard_viewers";
 
 /// Who watches which pages.
@@ -175,7 +178,7 @@ impl Watch {
         })
     }
 
-    /// What is new, perhaps nothing; `None` at the end.
+    /// What is new, or a sign of life; `None` at the end.
     async fn more(&mut self) -> Option<Bytes> {
         tokio::time::sleep_until(self.next).await;
         self.next = Instant::now() + INTERVAL;
@@ -207,6 +210,9 @@ impl Watch {
                 "html": html,
             });
             bytes.extend_from_slice(&sse::event("section", None, &data.to_string()));
+        }
+        if bytes.is_empty() {
+            return PULSE;
         }
         bytes.into()
     }
