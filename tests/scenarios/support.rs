@@ -4,6 +4,7 @@ pub mod agents;
 pub mod backend;
 pub mod broker;
 pub mod client;
+pub mod dashboard;
 pub mod events;
 pub mod messages;
 pub mod mock_llm;

@@ -20,17 +20,21 @@ const WORDS: [&str; 8] = [
 /// What a body says, in one line: the payload of a message, the last words of a chat, the input of
 /// a response. `None` where it says nothing that is understood.
 pub fn of_body(body: &[u8]) -> Option<String> {
+    words_of(body).as_deref().and_then(of_text)
+}
+
+/// The same, whole and as it came.
+pub fn words_of(body: &[u8]) -> Option<String> {
     let body: Value = serde_json::from_slice(body).ok()?;
     let last = |list: &Value| list.as_array()?.last().and_then(words);
-    let found = match (&body["payload"], &body["messages"], &body["input"]) {
+    match (&body["payload"], &body["messages"], &body["input"]) {
         (Value::Null, Value::Null, Value::Null) => None,
         (Value::Null, Value::Null, input) => {
             input.as_str().map(str::to_owned).or_else(|| last(input))
         }
         (Value::Null, messages, _) => last(messages),
         (payload, _, _) => words(payload).or_else(|| Some(payload.to_string())),
-    };
-    found.as_deref().and_then(of_text)
+    }
 }
 
 /// The beginning of a text, in one line; `None` for one without words.

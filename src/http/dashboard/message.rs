@@ -6,6 +6,7 @@ use postroom_actors::{
     domain::{
         agent_message::Envelope,
         envelope::InboxForm,
+        excerpt,
         ids::MessageId,
         post::{Attempt, DeliveryRecord, MessageRecord, MessageSummary},
         task::{TaskRecord, TaskState},
@@ -13,6 +14,8 @@ use postroom_actors::{
     },
     ports::recent::{MailboxMessage, RecentLine},
 };
+
+use serde::de::IgnoredAny;
 
 use super::{
     answer::PageError,
@@ -52,6 +55,10 @@ async fn of_book(look: &Look<'_>, id: MessageId, record: MessageRecord) -> Resul
     let (body, answer) = match &record {
         MessageRecord::Task(task) => {
             sections.push(turns_section(look, &turns));
+            if let Some(last) = turns.last() {
+                sections.extend(batch(look, last).await);
+                sections.push(turn::output(look, last).await);
+            }
             (&task.task.body, task.answer.as_ref())
         }
         MessageRecord::Delivery(delivery) => {
@@ -63,7 +70,12 @@ async fn of_book(look: &Look<'_>, id: MessageId, record: MessageRecord) -> Resul
         sections.push(Section::titled("answer", "Answer", &text(&answer.text)));
     }
     sections.push(callbacks_section(look, callbacks).await);
-    let foot = html! { section { h2 { "Body" } (json(body)) } };
+    let foot = html! {
+        @if let Some(words) = excerpt::words_of(body) {
+            section { h2 { "What it says" } (text(&words)) }
+        }
+        section { h2 { "Body" } (json(body)) }
+    };
     Ok(View {
         title: "Message".to_owned(),
         head: html! { h1 { (messages::from_to(&summary)) } },
@@ -160,6 +172,20 @@ fn turns_section(look: &Look<'_>, turns: &[TurnRecord]) -> Section {
         }
     };
     Section::titled("turns", "Turns that worked on it", &content)
+}
+
+/// What its last turn worked on, where that was more than this message.
+async fn batch(look: &Look<'_>, turn: &TurnRecord) -> Option<Section> {
+    if turn.tasks.len() < 2 {
+        return None;
+    }
+    let lines = look.shared.recent.lines(turn.tasks.clone()).await.ok()?;
+    let content = messages::table(look, &lines);
+    Some(Section::titled(
+        "batch",
+        "The batch that its last turn worked on",
+        &content,
+    ))
 }
 
 fn tries(look: &Look<'_>, delivery: &DeliveryRecord) -> Section {
@@ -294,12 +320,55 @@ fn json(body: &[u8]) -> Markup {
         let text_of_it = String::from_utf8_lossy(body);
         return text(&text_of_it);
     }
-    let laid_out = serde_json::from_slice::<serde_json::Value>(body)
-        .and_then(|value| serde_json::to_string_pretty(&value));
-    match laid_out {
-        Ok(laid_out) => text(&laid_out),
-        Err(_not_json) => text(&String::from_utf8_lossy(body)),
+    let as_it_came = String::from_utf8_lossy(body);
+    match serde_json::from_slice::<IgnoredAny>(body) {
+        Ok(_) => text(&laid_out(&as_it_came)),
+        Err(_not_json) => text(&as_it_came),
     }
+}
+
+/// JSON with a line for each value, in the order and the words that it came with.
+fn laid_out(json: &str) -> String {
+    let mut laid = String::with_capacity(json.len() * 2);
+    let mut depth: usize = 0;
+    let (mut in_text, mut is_escaped, mut after_opening) = (false, false, false);
+    for character in json.chars() {
+        if in_text {
+            laid.push(character);
+            in_text = is_escaped || character != '"';
+            is_escaped = !is_escaped && character == '\\';
+            continue;
+        }
+        if character.is_whitespace() {
+            continue;
+        }
+        let is_closing = matches!(character, '}' | ']');
+        if is_closing {
+            depth = depth.saturating_sub(1);
+        }
+        // Nothing in between: `{}` stays together.
+        if after_opening != is_closing {
+            new_line(&mut laid, depth);
+        }
+        after_opening = matches!(character, '{' | '[');
+        laid.push(character);
+        match character {
+            '"' => in_text = true,
+            '{' | '[' => depth += 1,
+            ',' => new_line(&mut laid, depth),
+            ':' => laid.push(' '),
+            _ => {}
+        }
+    }
+    laid
+}
+
+/// Deeper than this nothing is moved to the right any more.
+const DEEPEST: usize = 20;
+
+fn new_line(text: &mut String, depth: usize) {
+    text.push('\n');
+    text.extend(std::iter::repeat_n("  ", depth.min(DEEPEST)));
 }
 
 fn beginning(text: &str) -> (&str, bool) {
@@ -310,4 +379,34 @@ fn beginning(text: &str) -> (&str, bool) {
 
 fn size(bytes: usize) -> String {
     words::bytes(u64::try_from(bytes).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_laid_out_in_its_own_order_and_words() {
+        let json = r#"{"b":[1,{"a":"x \"y\\"}],"a":{},"c":[ ],"n":1.50}"#;
+        let laid = r#"{
+  "b": [
+    1,
+    {
+      "a": "x \"y\\"
+    }
+  ],
+  "a": {},
+  "c": [],
+  "n": 1.50
+}"#;
+        assert_eq!(laid_out(json), laid);
+    }
+
+    #[test]
+    fn a_long_text_is_cut_between_characters() {
+        let long = "ä".repeat(LONGEST);
+        let (begin, is_cut) = beginning(&long);
+        assert!(is_cut && begin.len() <= LONGEST && begin.chars().all(|it| it == 'ä'));
+        assert_eq!(beginning("short"), ("short", false));
+    }
 }

@@ -22,7 +22,7 @@ use super::{
 const PAGE: usize = 50;
 
 /// Messages where the list is but a part of a page.
-pub(super) const SHORT: usize = 12;
+pub(super) const SHORT: usize = 10;
 
 /// The newest ones, for the overview.
 pub(super) async fn newest(look: &Look<'_>) -> Section {

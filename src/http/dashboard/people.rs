@@ -1,5 +1,6 @@
 //! The agents: what each does, what waits for it and why, and what can be done about it.
 
+use chrono::DateTime;
 use maud::{Markup, html};
 use postroom_actors::{
     agent_supervisor::{AgentState, AgentStatus, RunningTurnStatus},
@@ -56,17 +57,18 @@ impl Work {
         let line = self.0.iter().find(|line| line.id() == *first);
         html! {
             @if let Some(line) = line {
-                span.work { (messages::sender(line)) ": " (messages::saying(line)) }
-            }
-            @if turn.tasks.len() > 1 {
-                " " span.quiet { "and " (words::count(turn.tasks.len() - 1, "more message")) }
+                " · from " (messages::sender(line))
+                @if turn.tasks.len() > 1 {
+                    " " span.quiet { "and " (words::count(turn.tasks.len() - 1, "more message")) }
+                }
+                div.work { (messages::saying(line)) }
             }
         }
     }
 }
 
 /// All agents.
-pub(super) async fn section(look: &Look<'_>, agents: &[AgentStatus]) -> Section {
+pub(super) async fn section(look: &Look<'_>, agents: &[AgentStatus], heading: &str) -> Section {
     let work = Work::of(look, agents).await;
     let content = html! {
         @if agents.is_empty() {
@@ -90,7 +92,7 @@ pub(super) async fn section(look: &Look<'_>, agents: &[AgentStatus]) -> Section 
             }
         }
     };
-    Section::titled("agents", "Agents", &content)
+    Section::titled("agents", heading, &content)
 }
 
 fn row(look: &Look<'_>, agent: &AgentStatus, work: &Work) -> Markup {
@@ -116,7 +118,7 @@ fn doing(look: &Look<'_>, agent: &AgentStatus, work: &Work) -> Markup {
             div.turn data-turn=(turn.turn) data-state="running" {
                 div {
                     a href={ "/web/turns/" (turn.turn) } { "turn" } " for "
-                    (words::since(turn.since, look.now)) " "
+                    (words::since(turn.since, look.now))
                     (work.of_turn(turn))
                 }
                 (look.action(&format!("/web/turns/{}/cancel", turn.turn), "cancel", "Cancel"))
@@ -136,9 +138,19 @@ fn queue(look: &Look<'_>, agent: &AgentStatus) -> Markup {
                 ", the oldest for " (words::since(oldest, look.now))
             }
             @if let Some(why) = &agent.waits_for {
-                div.quiet { "waits for: " (words::said(why, 200)) }
+                div.quiet { "waits for" (reason(look, why)) }
             }
         }
+    }
+}
+
+/// Why the next one waits. A time is told as others are.
+fn reason(look: &Look<'_>, why: &str) -> Markup {
+    let time = why.strip_prefix("the time ");
+    let time = time.and_then(|time| DateTime::parse_from_rfc3339(time).ok());
+    match time {
+        Some(time) => html! { " its next try " (words::until(time.to_utc(), look.now)) },
+        None => html! { ": " (words::said(why, 200)) },
     }
 }
 
@@ -177,7 +189,7 @@ pub(super) async fn view(look: &Look<'_>, id: &AgentId) -> Result<View, PageErro
         Some(agent) => {
             let status = agents::status_of(&agent).await;
             let agents = [status];
-            sections.push(section(look, &agents).await);
+            sections.push(section(look, &agents, "Now").await);
             let [status] = &agents;
             sections.push(settings(status));
         }

@@ -62,7 +62,16 @@ impl View {
     pub(super) fn content(&self) -> Markup {
         html! {
             (self.head)
-            div.sections { @for section in &self.sections { (section) } }
+            div.sections {
+                @for section in self.sections.iter().filter(|it| it.column == Column::Whole) { (section) }
+                @if self.sections.iter().any(|it| it.column != Column::Whole) {
+                    div.columns {
+                        @for column in [Column::Wide, Column::Narrow] {
+                            div.column { @for section in self.sections.iter().filter(|it| it.column == column) { (section) } }
+                        }
+                    }
+                }
+            }
             (self.foot)
         }
     }
@@ -75,6 +84,18 @@ pub(super) struct Section {
     /// Changes with its content, times that pass by apart.
     pub(super) revision: String,
     html: String,
+    column: Column,
+}
+
+/// Where a section stands on a wide screen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Column {
+    /// Above the columns, as wide as the page.
+    Whole,
+    /// In the first column.
+    Wide,
+    /// In the second, which is half as wide.
+    Narrow,
 }
 
 impl Section {
@@ -98,7 +119,13 @@ impl Section {
             name,
             revision,
             html: html.into_string(),
+            column: Column::Whole,
         }
+    }
+
+    /// The same in a column.
+    pub(super) fn in_column(self, column: Column) -> Self {
+        Self { column, ..self }
     }
 
     /// The same under a heading of plain words.
@@ -162,7 +189,7 @@ mod tests {
 
     #[test]
     fn a_section_changes_with_its_content_and_not_with_the_time_that_passes() {
-        let at = |second| DateTime::from_timestamp(1_900_000_000 + second, 0).unwrap();
+        let at = |second: i64| DateTime::from_timestamp(1_900_000_000 + second, 0).unwrap();
         let made = |word: &str, happened, now| {
             let content = html! { p { (word) " " (words::ago(at(happened), at(now))) " by hand" } };
             Section::titled("agents", "Agents", &content).revision

@@ -136,7 +136,7 @@ fn state(look: &Look<'_>, turn: &TurnRecord) -> Section {
 }
 
 /// While it runs what it has said; then the end of its transcript.
-async fn output(look: &Look<'_>, turn: &TurnRecord) -> Section {
+pub(super) async fn output(look: &Look<'_>, turn: &TurnRecord) -> Section {
     let tail = match &turn.transcript {
         Some(path) => look.shared.transcripts.tail(path.clone()).await,
         None => None,
