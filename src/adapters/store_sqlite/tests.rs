@@ -24,6 +24,7 @@ mod deliveries;
 mod faults;
 mod messages;
 mod model;
+mod recent;
 mod tasks;
 
 const DEADLINE: Duration = Duration::from_secs(20);

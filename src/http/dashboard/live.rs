@@ -39,8 +39,10 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// A rendering younger than this is taken by others too.
 const FRESH: Duration = Duration::from_millis(900);
 
-/// Said where nothing is new: that somebody has left is noticed only when something is written.
-const PULSE: Bytes = Bytes::from_static(b":\n\n");
+/// Silence after which a comment is sent: one who has gone is noticed by what cannot be written.
+const SILENCE: Duration = Duration::from_secs(3);
+
+const COMMENT: Bytes = Bytes::from_static(b": still here\n\n");
 
 const VIEWERS: &str = "postroom_dashboard_viewers";
 
@@ -152,6 +154,7 @@ pub(super) async fn follow(
         visitor,
         sent: HashMap::new(),
         next: Instant::now(),
+        spoken: Instant::now(),
         is_over: false,
     };
     Ok(sse::head(StatusCode::OK)
@@ -167,6 +170,8 @@ struct Watch {
     /// The revisions that were sent.
     sent: HashMap<&'static str, String>,
     next: Instant,
+    /// When something was sent last.
+    spoken: Instant,
     is_over: bool,
 }
 
@@ -178,7 +183,7 @@ impl Watch {
         })
     }
 
-    /// What is new, or a sign of life; `None` at the end.
+    /// What is new, perhaps nothing; `None` at the end.
     async fn more(&mut self) -> Option<Bytes> {
         tokio::time::sleep_until(self.next).await;
         self.next = Instant::now() + INTERVAL;
@@ -191,7 +196,12 @@ impl Watch {
             return Some(sse::event("ended", None, "{}"));
         }
         let rendering = self.place.rendering(&self.page).await;
-        Some(self.changes(rendering.as_deref().map_or(&[], Vec::as_slice)))
+        let changes = self.changes(rendering.as_deref().map_or(&[], Vec::as_slice));
+        if changes.is_empty() && self.spoken.elapsed() < SILENCE {
+            return Some(changes);
+        }
+        self.spoken = Instant::now();
+        Some(if changes.is_empty() { COMMENT } else { changes })
     }
 
     fn changes(&mut self, sections: &[Section]) -> Bytes {
@@ -210,9 +220,6 @@ impl Watch {
                 "html": html,
             });
             bytes.extend_from_slice(&sse::event("section", None, &data.to_string()));
-        }
-        if bytes.is_empty() {
-            return PULSE;
         }
         bytes.into()
     }

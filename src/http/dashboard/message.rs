@@ -20,7 +20,7 @@ use serde::de::IgnoredAny;
 use super::{
     answer::PageError,
     messages,
-    sections::{Look, Section, View},
+    sections::{Look, Pen, Section, View},
     troubles, turn, words,
 };
 
@@ -84,7 +84,7 @@ async fn of_book(look: &Look<'_>, id: MessageId, record: MessageRecord) -> Resul
     })
 }
 
-fn state(look: &Look<'_>, summary: &MessageSummary, record: &MessageRecord) -> Section {
+fn state(pen: &Pen<'_>, summary: &MessageSummary, record: &MessageRecord) -> Section {
     let envelope = summary.envelope.as_deref();
     let (attempts, ended) = match record {
         MessageRecord::Task(task) => (task.attempts, task.ended_at),
@@ -94,12 +94,12 @@ fn state(look: &Look<'_>, summary: &MessageSummary, record: &MessageRecord) -> S
         div data-message=(summary.id) data-state=(summary.state) {
             dl.facts {
                 div { dt { "State" } dd { (words::state(summary.state)) } }
-                div { dt { "Came" } dd { (words::ago(summary.received_at, look.now)) } }
-                @if let MessageRecord::Task(task) = record { (begun(look, task)) }
-                @if let Some(ended) = ended { div { dt { "Ended" } dd { (words::ago(ended, look.now)) } } }
-                @if let Some(due) = summary.due { div { dt { "Next try" } dd { (words::until(due, look.now)) } } }
+                div { dt { "Came" } dd { (words::ago(summary.received_at, pen.now)) } }
+                @if let MessageRecord::Task(task) = record { (begun(pen, task)) }
+                @if let Some(ended) = ended { div { dt { "Ended" } dd { (words::ago(ended, pen.now)) } } }
+                @if let Some(due) = summary.due { div { dt { "Next try" } dd { (words::until(due, pen.now)) } } }
                 div { dt { "Tries" } dd { (attempts) } }
-                @if let Some(envelope) = envelope { (facts(look, envelope)) }
+                @if let Some(envelope) = envelope { (facts(pen, envelope)) }
                 @if let MessageRecord::Task(task) = record {
                     div { dt { "Session" } dd { code { (words::clean(task.task.session.as_str(), 200)) } } }
                 }
@@ -108,7 +108,7 @@ fn state(look: &Look<'_>, summary: &MessageSummary, record: &MessageRecord) -> S
             @if let Some(trouble) = &summary.trouble {
                 p.trouble { (words::said(&messages::trouble_text(trouble), 2000)) }
             }
-            @if is_dead_letter(summary, record) { (troubles::buttons(look, summary.id)) }
+            @if is_dead_letter(summary, record) { (troubles::buttons(pen, summary.id)) }
         }
     };
     Section::new("message", Some(summary.state), &html! { "State" }, &content)
@@ -122,15 +122,15 @@ fn is_dead_letter(summary: &MessageSummary, record: &MessageRecord) -> bool {
     }
 }
 
-fn begun(look: &Look<'_>, task: &TaskRecord) -> Markup {
+fn begun(pen: &Pen<'_>, task: &TaskRecord) -> Markup {
     html! {
         @if let Some(started) = task.started_at {
-            div { dt { "First turn" } dd { (words::ago(started, look.now)) } }
+            div { dt { "First turn" } dd { (words::ago(started, pen.now)) } }
         }
     }
 }
 
-fn facts(look: &Look<'_>, envelope: &Envelope) -> Markup {
+pub(super) fn facts(pen: &Pen<'_>, envelope: &Envelope) -> Markup {
     let fact = |name: &str, value: Option<&str>| {
         html! { @if let Some(value) = value { div { dt { (name) } dd { (words::said(value, 300)) } } } }
     };
@@ -151,24 +151,24 @@ fn facts(look: &Look<'_>, envelope: &Envelope) -> Markup {
         (fact("Answers go to", envelope.reply_to.as_deref()))
         div { dt { "Hops" } dd { (envelope.hops) } }
         div { dt { "Priority" } dd { (envelope.priority.level()) } }
-        @if let Some(expires) = envelope.expires_at { div { dt { "Expires" } dd { (when(look, expires)) } } }
+        @if let Some(expires) = envelope.expires_at { div { dt { "Expires" } dd { (when(pen, expires)) } } }
     }
 }
 
-fn when(look: &Look<'_>, time: DateTime<Utc>) -> Markup {
-    if time > look.now {
-        words::until(time, look.now)
+fn when(pen: &Pen<'_>, time: DateTime<Utc>) -> Markup {
+    if time > pen.now {
+        words::until(time, pen.now)
     } else {
-        words::ago(time, look.now)
+        words::ago(time, pen.now)
     }
 }
 
-fn turns_section(look: &Look<'_>, turns: &[TurnRecord]) -> Section {
+fn turns_section(pen: &Pen<'_>, turns: &[TurnRecord]) -> Section {
     let content = html! {
         @if turns.is_empty() {
             p.empty { "No turn has begun with it." }
         } @else {
-            (turn::table(look, turns))
+            (turn::table(pen, turns))
         }
     };
     Section::titled("turns", "Turns that worked on it", &content)
@@ -188,7 +188,7 @@ async fn batch(look: &Look<'_>, turn: &TurnRecord) -> Option<Section> {
     ))
 }
 
-fn tries(look: &Look<'_>, delivery: &DeliveryRecord) -> Section {
+fn tries(pen: &Pen<'_>, delivery: &DeliveryRecord) -> Section {
     let content = html! {
         @if delivery.history.is_empty() {
             p.empty { "It was not tried yet." }
@@ -202,19 +202,19 @@ fn tries(look: &Look<'_>, delivery: &DeliveryRecord) -> Section {
                         th scope="col" { "Answer" }
                     }
                 }
-                tbody { @for attempt in delivery.history.iter().rev() { (one_try(look, attempt)) } }
+                tbody { @for attempt in delivery.history.iter().rev() { (one_try(pen, attempt)) } }
             }
         }
     };
     Section::titled("tries", "Tries to deliver it", &content)
 }
 
-fn one_try(look: &Look<'_>, attempt: &Attempt) -> Markup {
+pub(super) fn one_try(pen: &Pen<'_>, attempt: &Attempt) -> Markup {
     let took = (attempt.ended_at - attempt.started_at).to_std();
     html! {
         tr {
             td data-label="Try" { (attempt.number) }
-            td data-label="When" { (words::ago(attempt.started_at, look.now)) }
+            td data-label="When" { (words::ago(attempt.started_at, pen.now)) }
             td data-label="Took" { (words::short(took.unwrap_or_default())) }
             td data-label="Answer" {
                 @if let Some(status) = attempt.status { (status) " " }
@@ -237,7 +237,7 @@ async fn callbacks_section(look: &Look<'_>, callbacks: Vec<MessageSummary>) -> S
     Section::titled("callbacks", "Callbacks", &content)
 }
 
-fn of_mailbox(look: &Look<'_>, message: &MailboxMessage) -> View {
+pub(super) fn of_mailbox(pen: &Pen<'_>, message: &MailboxMessage) -> View {
     let line = &message.line;
     let form = match message.form {
         InboxForm::Whole => "the whole request",
@@ -249,7 +249,7 @@ fn of_mailbox(look: &Look<'_>, message: &MailboxMessage) -> View {
         div data-message=(line.id) data-state=(line.state()) {
             dl.facts {
                 div { dt { "State" } dd { (words::state(line.state())) } }
-                div { dt { "Came" } dd { (words::ago(line.received_at, look.now)) } }
+                div { dt { "Came" } dd { (words::ago(line.received_at, pen.now)) } }
                 @if let Some(context) = &line.context_id {
                     div { dt { "Conversation" } dd { (words::said(context.as_str(), 300)) } }
                 }
@@ -269,7 +269,7 @@ fn of_mailbox(look: &Look<'_>, message: &MailboxMessage) -> View {
         &content,
     )];
     if !message.replies.is_empty() {
-        sections.push(replies(look, message));
+        sections.push(replies(pen, message));
     }
     let foot = html! {
         @if let Some(prompt) = &message.prompt { section { h2 { "Prompt" } (text(prompt)) } }
@@ -291,13 +291,13 @@ fn of_mailbox(look: &Look<'_>, message: &MailboxMessage) -> View {
     }
 }
 
-fn replies(look: &Look<'_>, message: &MailboxMessage) -> Section {
+fn replies(pen: &Pen<'_>, message: &MailboxMessage) -> Section {
     let content = html! {
         @for reply in &message.replies {
             h3 {
                 span.quiet { "backend " } (words::clean(&reply.backend, 60)) " "
                 (words::state(messages::outcome_word(reply.outcome))) " "
-                span.quiet { (words::ago(reply.ended_at, look.now)) }
+                span.quiet { (words::ago(reply.ended_at, pen.now)) }
             }
             @if let Some(said) = &reply.text { (text(said)) }
         }
@@ -306,7 +306,7 @@ fn replies(look: &Look<'_>, message: &MailboxMessage) -> Section {
 }
 
 /// A text of others, as long as it may be.
-fn text(text: &str) -> Markup {
+pub(super) fn text(text: &str) -> Markup {
     let (beginning, is_cut) = beginning(text);
     html! {
         pre.text dir="auto" tabindex="0" { (words::clean_lines(beginning)) }

@@ -14,7 +14,7 @@ use postroom_actors::{
 
 use super::{
     page::{Asked, KINDS, Page, states},
-    sections::{Look, Section, View},
+    sections::{Look, Pen, Section, View},
     words,
 };
 
@@ -132,7 +132,7 @@ pub(super) async fn section(look: &Look<'_>, filter: RecentFilter, heading: &str
 }
 
 /// A table of messages.
-pub(super) fn table(look: &Look<'_>, lines: &[RecentLine]) -> Markup {
+pub(super) fn table(pen: &Pen<'_>, lines: &[RecentLine]) -> Markup {
     html! {
         table.cards.messages {
             thead {
@@ -146,8 +146,8 @@ pub(super) fn table(look: &Look<'_>, lines: &[RecentLine]) -> Markup {
             tbody {
                 @for line in lines {
                     @match line {
-                        RecentLine::Mailbox(line) => (mailbox_row(look, line)),
-                        RecentLine::Message { summary, words } => (message_row(look, summary, words.as_deref())),
+                        RecentLine::Mailbox(line) => (mailbox_row(pen, line)),
+                        RecentLine::Message { summary, words } => (message_row(pen, summary, words.as_deref())),
                     }
                 }
             }
@@ -155,7 +155,7 @@ pub(super) fn table(look: &Look<'_>, lines: &[RecentLine]) -> Markup {
     }
 }
 
-fn mailbox_row(look: &Look<'_>, line: &MailboxLine) -> Markup {
+fn mailbox_row(pen: &Pen<'_>, line: &MailboxLine) -> Markup {
     let context = line.context_id.as_ref().map(|context| context.as_str());
     html! {
         tr data-message=(line.id) data-state=(line.state()) {
@@ -168,10 +168,10 @@ fn mailbox_row(look: &Look<'_>, line: &MailboxLine) -> Markup {
                 @if let Some(outcome) = line.reply {
                     div.quiet { "backend: " (outcome_word(outcome)) }
                 } @else if let (true, Some(due)) = (line.is_pending, line.reply_due) {
-                    div.quiet { "waits for the backend's reply until " (words::until(due, look.now)) }
+                    div.quiet { "waits for the backend's reply until " (words::until(due, pen.now)) }
                 }
             }
-            td data-label="Came" { (words::ago(line.received_at, look.now)) }
+            td data-label="Came" { (words::ago(line.received_at, pen.now)) }
         }
     }
 }
@@ -187,10 +187,10 @@ pub(super) const fn outcome_word(outcome: RelayOutcome) -> &'static str {
     }
 }
 
-fn message_row(look: &Look<'_>, summary: &MessageSummary, words: Option<&str>) -> Markup {
+fn message_row(pen: &Pen<'_>, summary: &MessageSummary, words: Option<&str>) -> Markup {
     html! {
         tr data-message=(summary.id) data-state=(summary.state) {
-            td data-label="State" { (words::state(summary.state)) (progress(look, summary)) }
+            td data-label="State" { (words::state(summary.state)) (progress(pen, summary)) }
             td data-label="From and to" { (from_to(summary)) }
             td.what data-label="What" {
                 a href={ "/web/messages/" (summary.id) } {
@@ -200,15 +200,15 @@ fn message_row(look: &Look<'_>, summary: &MessageSummary, words: Option<&str>) -
                     div.why { (words::said(&trouble_text(trouble), 240)) }
                 }
             }
-            td data-label="Came" { (words::ago(summary.received_at, look.now)) }
+            td data-label="Came" { (words::ago(summary.received_at, pen.now)) }
         }
     }
 }
 
 /// What a state does not say: how often it was tried, when it is tried again, what came of it.
-fn progress(look: &Look<'_>, summary: &MessageSummary) -> Markup {
+fn progress(pen: &Pen<'_>, summary: &MessageSummary) -> Markup {
     html! {
-        @if let Some(due) = summary.due { div.quiet { "again " (words::until(due, look.now)) } }
+        @if let Some(due) = summary.due { div.quiet { "again " (words::until(due, pen.now)) } }
         @if summary.attempts > 1 { div.quiet { "try " (summary.attempts) } }
         @if summary.callbacks > 0 {
             div.quiet { (words::count(usize::try_from(summary.callbacks).unwrap_or(usize::MAX), "callback")) }

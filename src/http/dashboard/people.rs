@@ -15,7 +15,7 @@ use postroom_actors::{
 use super::{
     answer::PageError,
     messages,
-    sections::{Look, Section, View},
+    sections::{Look, Pen, Section, View},
     turn, words,
 };
 use crate::http::agents;
@@ -37,7 +37,7 @@ pub(super) const fn state_word(state: AgentState) -> &'static str {
 }
 
 /// What running turns work on, to be told in words.
-struct Work(Vec<RecentLine>);
+pub(super) struct Work(pub(super) Vec<RecentLine>);
 
 impl Work {
     async fn of(look: &Look<'_>, agents: &[AgentStatus]) -> Self {
@@ -95,7 +95,7 @@ pub(super) async fn section(look: &Look<'_>, agents: &[AgentStatus], heading: &s
     Section::titled("agents", heading, &content)
 }
 
-fn row(look: &Look<'_>, agent: &AgentStatus, work: &Work) -> Markup {
+pub(super) fn row(pen: &Pen<'_>, agent: &AgentStatus, work: &Work) -> Markup {
     let state = state_word(agent.state);
     let id = agent.id.as_str();
     html! {
@@ -103,53 +103,53 @@ fn row(look: &Look<'_>, agent: &AgentStatus, work: &Work) -> Markup {
             th scope="row" {
                 a href={ "/web/agents/" (id) } { (id) } " " (words::state(state))
             }
-            td data-label="Doing" { (doing(look, agent, work)) }
-            td data-label="Queue" { (queue(look, agent)) }
+            td data-label="Doing" { (doing(pen, agent, work)) }
+            td data-label="Queue" { (queue(pen, agent)) }
             td data-label="Last failure" { (last_failure(agent)) }
-            td.actions { (buttons(look, agent)) }
+            td.actions { (buttons(pen, agent)) }
         }
     }
 }
 
-fn doing(look: &Look<'_>, agent: &AgentStatus, work: &Work) -> Markup {
+fn doing(pen: &Pen<'_>, agent: &AgentStatus, work: &Work) -> Markup {
     html! {
         @if let Some(problem) = &agent.problem { p.trouble { (words::said(problem, 400)) } }
         @for turn in &agent.turns {
             div.turn data-turn=(turn.turn) data-state="running" {
                 div {
                     a href={ "/web/turns/" (turn.turn) } { "turn" } " for "
-                    (words::since(turn.since, look.now))
+                    (words::since(turn.since, pen.now))
                     (work.of_turn(turn))
                 }
-                (look.action(&format!("/web/turns/{}/cancel", turn.turn), "cancel", "Cancel"))
+                (pen.action(&format!("/web/turns/{}/cancel", turn.turn), "cancel", "Cancel"))
             }
         }
         @if agent.turns.is_empty() && agent.problem.is_none() { span.quiet { "nothing" } }
     }
 }
 
-fn queue(look: &Look<'_>, agent: &AgentStatus) -> Markup {
+fn queue(pen: &Pen<'_>, agent: &AgentStatus) -> Markup {
     html! {
         @if agent.waiting == 0 {
             span.quiet { "empty" }
         } @else {
             (agent.waiting) " waiting"
             @if let Some(oldest) = agent.oldest_waiting_since {
-                ", the oldest for " (words::since(oldest, look.now))
+                ", the oldest for " (words::since(oldest, pen.now))
             }
             @if let Some(why) = &agent.waits_for {
-                div.quiet { "waits for" (reason(look, why)) }
+                div.quiet { "waits for" (reason(pen, why)) }
             }
         }
     }
 }
 
 /// Why the next one waits. A time is told as others are.
-fn reason(look: &Look<'_>, why: &str) -> Markup {
+fn reason(pen: &Pen<'_>, why: &str) -> Markup {
     let time = why.strip_prefix("the time ");
     let time = time.and_then(|time| DateTime::parse_from_rfc3339(time).ok());
     match time {
-        Some(time) => html! { " its next try " (words::until(time.to_utc(), look.now)) },
+        Some(time) => html! { " its next try " (words::until(time.to_utc(), pen.now)) },
         None => html! { ": " (words::said(why, 200)) },
     }
 }
@@ -163,16 +163,16 @@ fn last_failure(agent: &AgentStatus) -> Markup {
     }
 }
 
-fn buttons(look: &Look<'_>, agent: &AgentStatus) -> Markup {
+fn buttons(pen: &Pen<'_>, agent: &AgentStatus) -> Markup {
     let path = |what: &str| format!("/web/agents/{}/{what}", agent.id);
     html! {
         @match agent.state {
-            AgentState::Stopped => (look.action(&path("start"), "start", "Start")),
+            AgentState::Stopped => (pen.action(&path("start"), "start", "Start")),
             AgentState::Parked => {
-                (look.action(&path("resume"), "resume", "Resume"))
-                (look.action(&path("stop"), "stop", "Stop"))
+                (pen.action(&path("resume"), "resume", "Resume"))
+                (pen.action(&path("stop"), "stop", "Stop"))
             }
-            AgentState::Idle | AgentState::Running => (look.action(&path("stop"), "stop", "Stop")),
+            AgentState::Idle | AgentState::Running => (pen.action(&path("stop"), "stop", "Stop")),
         }
     }
 }
@@ -213,7 +213,7 @@ pub(super) async fn view(look: &Look<'_>, id: &AgentId) -> Result<View, PageErro
     })
 }
 
-fn settings(agent: &AgentStatus) -> Section {
+pub(super) fn settings(agent: &AgentStatus) -> Section {
     let permissions = match agent.permissions {
         Permissions::Bypass => "everything, without asking",
         Permissions::Sandboxed => "what its sandbox allows",
@@ -234,12 +234,12 @@ fn settings(agent: &AgentStatus) -> Section {
     Section::titled("settings", "How it is set up", &content)
 }
 
-fn turns_section(look: &Look<'_>, turns: &[TurnRecord]) -> Section {
+fn turns_section(pen: &Pen<'_>, turns: &[TurnRecord]) -> Section {
     let content = html! {
         @if turns.is_empty() {
             p.empty { "It has had no turn yet." }
         } @else {
-            (turn::table(look, turns))
+            (turn::table(pen, turns))
         }
     };
     Section::titled("turns", "Its turns", &content)

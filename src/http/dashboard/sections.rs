@@ -1,6 +1,9 @@
 //! What a page consists of: sections, each of which can be sent anew.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    ops::Deref,
+};
 
 use chrono::{DateTime, Utc};
 use maud::{Markup, PreEscaped, Render, html};
@@ -14,8 +17,23 @@ use crate::http::SharedState;
 /// What a rendering is made from.
 pub(super) struct Look<'a> {
     pub(super) shared: &'a SharedState,
+    pen: Pen<'a>,
+}
+
+/// What is needed to write down what was read.
+pub(super) struct Pen<'a> {
     pub(super) page: &'a Page,
     pub(super) now: DateTime<Utc>,
+    /// Stands for the token of whoever looks.
+    pub(super) token_place: &'a str,
+}
+
+impl<'a> Deref for Look<'a> {
+    type Target = Pen<'a>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.pen
+    }
 }
 
 impl<'a> Look<'a> {
@@ -23,16 +41,21 @@ impl<'a> Look<'a> {
     pub(super) fn new(shared: &'a SharedState, page: &'a Page) -> Self {
         Self {
             shared,
-            page,
-            now: shared.clock.now(),
+            pen: Pen {
+                page,
+                now: shared.clock.now(),
+                token_place: &shared.dashboard.token_place,
+            },
         }
     }
+}
 
+impl Pen<'_> {
     /// A form that does something and leads back to this page.
     pub(super) fn action(&self, path: &str, what: &'static str, label: &str) -> Markup {
         html! {
             form.action method="post" action=(path) {
-                input type="hidden" name="csrf" value=(self.shared.dashboard.token_place);
+                input type="hidden" name="csrf" value=(self.token_place);
                 input type="hidden" name="next" value=(self.page.path());
                 button type="submit" data-action=(what) class=(what) { (label) }
             }
@@ -41,7 +64,7 @@ impl<'a> Look<'a> {
 
     /// A rendering as a visitor gets it: with its own token in the forms.
     pub(super) fn for_visitor(&self, rendering: &str, visitor: &Visitor) -> String {
-        rendering.replace(&self.shared.dashboard.token_place, &visitor.csrf)
+        rendering.replace(self.token_place, &visitor.csrf)
     }
 }
 

@@ -12,7 +12,7 @@ use postroom_actors::{
 use super::{
     messages,
     page::Page,
-    sections::{Look, Section, View},
+    sections::{Look, Pen, Section, View},
     words,
 };
 
@@ -85,7 +85,11 @@ async fn read(
         .collect())
 }
 
-fn list(look: &Look<'_>, found: &[(MessageSummary, Option<String>)], limit: usize) -> Markup {
+pub(super) fn list(
+    pen: &Pen<'_>,
+    found: &[(MessageSummary, Option<String>)],
+    limit: usize,
+) -> Markup {
     let shown = found.iter().take(limit);
     let last = shown.clone().last().map(|(summary, _)| summary.id);
     let older = last.filter(|_| found.len() > limit);
@@ -93,7 +97,7 @@ fn list(look: &Look<'_>, found: &[(MessageSummary, Option<String>)], limit: usiz
         @if found.is_empty() {
             p.empty { "There are none." }
         } @else {
-            ul.letters { @for (summary, words) in shown { (letter(look, summary, words.as_deref())) } }
+            ul.letters { @for (summary, words) in shown { (letter(pen, summary, words.as_deref())) } }
         }
         @if let Some(older) = older {
             p.more { a href=(Page::DeadLetters(Some(older)).path()) rel="next" { "Older ones" } }
@@ -101,14 +105,14 @@ fn list(look: &Look<'_>, found: &[(MessageSummary, Option<String>)], limit: usiz
     }
 }
 
-fn letter(look: &Look<'_>, summary: &MessageSummary, words: Option<&str>) -> Markup {
+fn letter(pen: &Pen<'_>, summary: &MessageSummary, words: Option<&str>) -> Markup {
     let id = summary.id;
     html! {
         li data-dead-letter=(id) data-state=(summary.state) {
             div.letter {
                 div {
                     (messages::from_to(summary)) " "
-                    span.quiet { (words::ago(summary.ended_at.unwrap_or(summary.received_at), look.now)) }
+                    span.quiet { (words::ago(summary.ended_at.unwrap_or(summary.received_at), pen.now)) }
                 }
                 div.what {
                     a href={ "/web/messages/" (id) } {
@@ -122,18 +126,18 @@ fn letter(look: &Look<'_>, summary: &MessageSummary, words: Option<&str>) -> Mar
                     div.why { (words::said(&messages::trouble_text(trouble), 300)) }
                 }
             }
-            (buttons(look, id))
+            (buttons(pen, id))
         }
     }
 }
 
 /// What can be done about a dead letter.
-pub(super) fn buttons(look: &Look<'_>, id: MessageId) -> Markup {
+pub(super) fn buttons(pen: &Pen<'_>, id: MessageId) -> Markup {
     let path = |what: &str| format!("/web/dead-letters/{id}/{what}");
     html! {
         div.buttons {
-            (look.action(&path("retry"), "retry", "Retry"))
-            (look.action(&path("drop"), "drop", "Drop"))
+            (pen.action(&path("retry"), "retry", "Retry"))
+            (pen.action(&path("drop"), "drop", "Drop"))
         }
     }
 }

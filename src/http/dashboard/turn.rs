@@ -10,7 +10,7 @@ use postroom_actors::domain::{
 use super::{
     answer::PageError,
     messages,
-    sections::{Look, Section, View},
+    sections::{Look, Pen, Section, View},
     words,
 };
 
@@ -18,7 +18,7 @@ use super::{
 const SAID: usize = 12_000;
 
 /// A table of turns.
-pub(super) fn table(look: &Look<'_>, turns: &[TurnRecord]) -> Markup {
+pub(super) fn table(pen: &Pen<'_>, turns: &[TurnRecord]) -> Markup {
     html! {
         table.cards {
             thead {
@@ -31,22 +31,22 @@ pub(super) fn table(look: &Look<'_>, turns: &[TurnRecord]) -> Markup {
                     th scope="col" { "Tokens" }
                 }
             }
-            tbody { @for one in turns { (row(look, one)) } }
+            tbody { @for one in turns { (row(pen, one)) } }
         }
     }
 }
 
-fn row(look: &Look<'_>, turn: &TurnRecord) -> Markup {
+fn row(pen: &Pen<'_>, turn: &TurnRecord) -> Markup {
     html! {
         tr data-turn=(turn.id) data-state=(turn.state.as_str()) {
-            td data-label="Turn" { a href={ "/web/turns/" (turn.id) } { (words::ago(turn.started_at, look.now)) } }
+            td data-label="Turn" { a href={ "/web/turns/" (turn.id) } { (words::ago(turn.started_at, pen.now)) } }
             td data-label="State" {
                 (words::state(turn.state.as_str()))
                 @if let Some(failure) = &turn.failure {
                     div.why { (words::said(&failure.message, 200)) }
                 }
             }
-            td data-label="Took" { (took(look, turn)) }
+            td data-label="Took" { (took(pen, turn)) }
             td data-label="Messages" { (turn.tasks.len()) }
             td data-label="Callbacks" { (turn.callbacks) }
             td data-label="Tokens" { (tokens(turn.usage.as_ref())) }
@@ -54,12 +54,12 @@ fn row(look: &Look<'_>, turn: &TurnRecord) -> Markup {
     }
 }
 
-fn took(look: &Look<'_>, turn: &TurnRecord) -> Markup {
+fn took(pen: &Pen<'_>, turn: &TurnRecord) -> Markup {
     let ended = turn.ended_at.map(|ended| ended - turn.started_at);
     html! {
         @match ended {
             Some(ended) => (words::short(ended.max(TimeDelta::zero()).to_std().unwrap_or_default())),
-            None => (words::since(turn.started_at, look.now)),
+            None => (words::since(turn.started_at, pen.now)),
         }
     }
 }
@@ -106,14 +106,14 @@ pub(super) async fn view(look: &Look<'_>, id: TurnId) -> Result<View, PageError>
     })
 }
 
-fn state(look: &Look<'_>, turn: &TurnRecord) -> Section {
+pub(super) fn state(pen: &Pen<'_>, turn: &TurnRecord) -> Section {
     let word = turn.state.as_str();
     let content = html! {
         div.turn data-turn=(turn.id) data-state=(word) {
             dl.facts {
                 div { dt { "State" } dd { (words::state(word)) } }
-                div { dt { "Began" } dd { (words::ago(turn.started_at, look.now)) } }
-                div { dt { "Took" } dd { (took(look, turn)) } }
+                div { dt { "Began" } dd { (words::ago(turn.started_at, pen.now)) } }
+                div { dt { "Took" } dd { (took(pen, turn)) } }
                 div { dt { "Callbacks" } dd { (turn.callbacks) } }
                 div { dt { "Tokens" } dd { (tokens(turn.usage.as_ref())) } }
                 @if let Some(code) = turn.exit_code { div { dt { "Exit code" } dd { (code) } } }
@@ -125,7 +125,7 @@ fn state(look: &Look<'_>, turn: &TurnRecord) -> Section {
                 div { dt { "Turn" } dd { code { (turn.id) } } }
             }
             @if !turn.state.is_ended() {
-                (look.action(&format!("/web/turns/{}/cancel", turn.id), "cancel", "Cancel this turn"))
+                (pen.action(&format!("/web/turns/{}/cancel", turn.id), "cancel", "Cancel this turn"))
             }
         }
         @if let Some(failure) = &turn.failure {
@@ -161,7 +161,7 @@ pub(super) async fn output(look: &Look<'_>, turn: &TurnRecord) -> Section {
 }
 
 /// What happened in a turn, a line an event; the end of it where it is long.
-fn told(events: &[TurnEvent]) -> String {
+pub(super) fn told(events: &[TurnEvent]) -> String {
     let mut text = String::new();
     for event in events {
         match event {
