@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { mkdir, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { until } from "./browser.mjs";
+import { packed } from "./png.mjs";
 import { login } from "./visits.mjs";
 
 const MOST_BYTES = 200_000;
@@ -23,11 +24,12 @@ export async function pictures({ browser, api, folder }) {
   const where = { folder, stage: api.stage };
   const message = await work(api);
   const visitor = await browser.visitor();
-  const wide = await visitor.page(api.url, { width: 1200, height: 1120 });
+  const wide = await visitor.page(api.url, { width: 1200, height: 1480 });
   await login(wide, api.key);
   await wide.untilLive();
   await picture(wide, where, "dashboard-light.png", "/", "light");
   await picture(wide, where, "dashboard-dark.png", "/", "dark");
+  await wide.page.setViewport({ width: 1200, height: 1120 });
   await picture(wide, where, "dashboard-message.png", `/web/messages/${message}`, "light");
   const phone = await visitor.page(api.url, { width: 390, height: 844, phone: true });
   await picture(phone, where, "dashboard-phone.png", "/", "light");
@@ -45,7 +47,7 @@ async function picture(page, { stage, folder }, name, path, scheme) {
     while (texts.nextNode()) texts.currentNode.nodeValue = texts.currentNode.nodeValue.replaceAll(stage, "/home/ann/harbour");
   }, stage);
   const file = join(folder, name);
-  await writeFile(file, await page.page.screenshot({ type: "png" }));
+  await writeFile(file, packed(Buffer.from(await page.page.screenshot({ type: "png" }))));
   const { size } = await stat(file);
   assert.ok(size > 5_000 && size < MOST_BYTES, `${name} has ${size} bytes`);
 }
