@@ -90,6 +90,8 @@ async function leadsNowhereElse(browser, api) {
   const page = await visitor.page(api.url);
   page.allow(/status 404: |status of 404/);
   for (const next of ELSEWHERE) {
+    // Away from the page of the last try, which would find its session gone.
+    await page.page.goto("about:blank");
     await page.session.send("Network.clearBrowserCookies");
     await page.goto(`/web/login?next=${encodeURIComponent(next)}`);
     await fillIn(page, api.key);
