@@ -45,7 +45,7 @@ async function attacks(page, evil, actions, api) {
     await page.page.goto(`${evil}/form?action=${number}&token=${TOKENS[number % TOKENS.length]}`);
     const submit = () => void setTimeout(() => document.forms[0].submit());
     const [answer] = await Promise.all([page.page.waitForNavigation({ waitUntil: "load" }), page.see(submit)]);
-    assert.equal(answer.url(), `${api.url}/web/${action}`);
+    assert.equal(answer.url(), `${api.url}/web/${action}`, `a form of ${evil} is obeyed: ${action}`);
     const status = answer.status();
     assert.ok(status === 403 || status === 400, `a form of ${evil} without the token: ${action} answers ${status}`);
     await page.page.goto(`${evil}/fetch?action=${number}`);
