@@ -150,13 +150,11 @@ impl Door {
         key: &str,
         request: &HttpRequest,
     ) -> Result<Caller, ApiError> {
-        match self.keys.find(key, self.clock.now()) {
-            Some(caller) => Ok(caller),
-            None => {
-                let address = self.address(request.peer_addr(), request.headers());
-                refuse(self.wrong_key(address)).await
-            }
+        if let Some(caller) = self.keys.find(key, self.clock.now()) {
+            return Ok(caller);
         }
+        let address = self.address(request.peer_addr(), request.headers());
+        refuse(self.wrong_key(address)).await
     }
 
     /// Whether a proxy that we trust says that it was asked by TLS.

@@ -319,7 +319,7 @@ async fn all_kinds_of_messages_are_in_one_list_with_filters_and_details() {
     let none = visit.page("/web/messages?state=failed").await;
     assert!(none.contains("There are none."), "{none}");
     let id_before = |text: &str| {
-        let before = &page[..at(text)];
+        let (before, _) = page.split_at(at(text));
         let id = before.rsplit("data-message=\"").next().unwrap();
         id.split('"').next().unwrap().to_owned()
     };

@@ -161,7 +161,7 @@ async fn texts_that_mean_harm_are_shown_as_texts_on_every_page() {
     let stage = Stage::new();
     let says = format!(
         "cat > /dev/null\nprintf '%s\\n' '{}'\n",
-        HOSTILE.replace('\'', "").replace('\u{0}', "")
+        HOSTILE.replace(['\'', '\u{0}'], "")
     );
     let broker = Office::new()
         .agent(&stage, "alice", &fixture("send.sh", "STATUS"), "")

@@ -26,15 +26,16 @@ pub fn of_body(body: &[u8]) -> Option<String> {
 /// The same, whole and as it came.
 pub fn words_of(body: &[u8]) -> Option<String> {
     let body: Value = serde_json::from_slice(body).ok()?;
+    let field = |name| body.get(name).filter(|value| !value.is_null());
     let last = |list: &Value| list.as_array()?.last().and_then(words);
-    match (&body["payload"], &body["messages"], &body["input"]) {
-        (Value::Null, Value::Null, Value::Null) => None,
-        (Value::Null, Value::Null, input) => {
-            input.as_str().map(str::to_owned).or_else(|| last(input))
-        }
-        (Value::Null, messages, _) => last(messages),
-        (payload, _, _) => words(payload).or_else(|| Some(payload.to_string())),
+    if let Some(payload) = field("payload") {
+        return words(payload).or_else(|| Some(payload.to_string()));
     }
+    if let Some(messages) = field("messages") {
+        return last(messages);
+    }
+    let input = field("input")?;
+    input.as_str().map(str::to_owned).or_else(|| last(input))
 }
 
 /// The beginning of a text, in one line; `None` for one without words.

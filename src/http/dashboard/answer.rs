@@ -1,6 +1,9 @@
 //! Answers for browsers: their headers, and errors as pages.
 
-use std::fmt;
+use std::{
+    fmt,
+    future::{Ready, ready},
+};
 
 use actix_web::{
     HttpRequest, HttpResponse, HttpResponseBuilder, ResponseError,
@@ -165,8 +168,8 @@ pub(super) fn add_retry_after(response: &mut HttpResponse, error: &ApiError) {
 }
 
 /// 405, as a page.
-pub(super) async fn other_verb(allowed: &'static str) -> PageError {
-    ApiError::method_not_allowed(allowed).into()
+pub(super) fn other_verb(allowed: &'static str) -> Ready<PageError> {
+    ready(ApiError::method_not_allowed(allowed).into())
 }
 
 /// 404, as a page.

@@ -144,7 +144,7 @@ pub(super) fn actor(request: &HttpRequest) -> Result<Visitor, PageError> {
     refuse_foreign_pages(request)?;
     visitor(request).map_err(|refused| match refused {
         PageError::LogIn(_) => PageError::forbidden("You are not logged in (any more)."),
-        refused => refused,
+        refused @ PageError::Refused { .. } => refused,
     })
 }
 

@@ -7,7 +7,7 @@ use postroom_actors::{
         agent_message::Envelope,
         envelope::InboxForm,
         excerpt,
-        ids::MessageId,
+        ids::{AgentId, ContextId, MessageId},
         post::{Attempt, DeliveryRecord, MessageRecord, MessageSummary},
         task::{TaskRecord, TaskState},
         turn::TurnRecord,
@@ -134,8 +134,8 @@ pub(super) fn facts(pen: &Pen<'_>, envelope: &Envelope) -> Markup {
     let fact = |name: &str, value: Option<&str>| {
         html! { @if let Some(value) = value { div { dt { (name) } dd { (words::said(value, 300)) } } } }
     };
-    let context = envelope.context_id.as_ref().map(|context| context.as_str());
-    let remote = envelope.remote_agent.as_ref().map(|agent| agent.as_str());
+    let context = envelope.context_id.as_ref().map(ContextId::as_str);
+    let remote = envelope.remote_agent.as_ref().map(AgentId::as_str);
     html! {
         (fact("Type", Some(&envelope.kind)))
         (fact("Conversation", context))

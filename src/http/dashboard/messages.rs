@@ -4,7 +4,7 @@ use maud::{Markup, html};
 use postroom_actors::{
     domain::{
         envelope::RelayOutcome,
-        ids::AgentId,
+        ids::{AgentId, ContextId},
         party::Party,
         post::{MessageSummary, Trouble},
         task::TaskOrigin,
@@ -156,7 +156,7 @@ pub(super) fn table(pen: &Pen<'_>, lines: &[RecentLine]) -> Markup {
 }
 
 fn mailbox_row(pen: &Pen<'_>, line: &MailboxLine) -> Markup {
-    let context = line.context_id.as_ref().map(|context| context.as_str());
+    let context = line.context_id.as_ref().map(ContextId::as_str);
     html! {
         tr data-message=(line.id) data-state=(line.state()) {
             td data-label="State" { (words::state(line.state())) }

@@ -148,9 +148,11 @@ fn queue(pen: &Pen<'_>, agent: &AgentStatus) -> Markup {
 fn reason(pen: &Pen<'_>, why: &str) -> Markup {
     let time = why.strip_prefix("the time ");
     let time = time.and_then(|time| DateTime::parse_from_rfc3339(time).ok());
-    match time {
-        Some(time) => html! { " its next try " (words::until(time.to_utc(), pen.now)) },
-        None => html! { ": " (words::said(why, 200)) },
+    html! {
+        @match time {
+            Some(time) => { " its next try " (words::until(time.to_utc(), pen.now)) }
+            None => { ": " (words::said(why, 200)) }
+        }
     }
 }
 

@@ -199,7 +199,7 @@ fn pages_of_messages_and_turns_show_hostile_texts_as_texts() {
         .content()
         .into_string();
     assert_harmless("mailbox", &html);
-    assert_eq!(html.matches("&lt;script&gt;").count(), 6, "{html}");
+    assert_eq!(html.matches("&lt;script&gt;").count(), 5, "{html}");
     let html = message::facts(&pen, &envelope()).into_string();
     assert_eq!(html.matches("&lt;script&gt;").count(), 5, "{html}");
     assert_harmless("envelope", &html);

@@ -91,7 +91,7 @@ pub(super) fn list(
     limit: usize,
 ) -> Markup {
     let shown = found.iter().take(limit);
-    let last = shown.clone().last().map(|(summary, _)| summary.id);
+    let last = shown.clone().next_back().map(|(summary, _)| summary.id);
     let older = last.filter(|_| found.len() > limit);
     html! {
         @if found.is_empty() {
