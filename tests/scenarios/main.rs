@@ -38,6 +38,7 @@ mod clients_openclaw;
 mod commands;
 mod crash_loop;
 mod dashboard;
+mod dashboard_browser;
 mod dashboard_live;
 mod descriptors;
 mod differential;
