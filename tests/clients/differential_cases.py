@@ -279,7 +279,7 @@ def doors() -> list[Case]:
         call("one model, wrong key", "GET", "/v1/models/local-agent", headers={"authorization": "Bearer wrong"}),
         call("unknown path", "GET", "/v1/lighthouse", "unknown-path"),
         call("unknown path, POST", "POST", "/v1/lighthouse", "unknown-path", body=b"{}"),
-        call("root", "GET", "/", "unknown-path"),
+        call("root", "GET", "/", "dashboard"),
         call("chat with a slash behind", "POST", CHAT + "/", "unknown-path", body=b"{}"),
         call("unknown path without a key", "GET", "/v1/lighthouse", headers={}),
         call("GET on chat", "GET", CHAT, "wrong-method"),

@@ -174,6 +174,13 @@ def unknown_path(case: Case, theirs: dict, ours: dict) -> bool:
     return True
 
 
+def dashboard(case: Case, theirs: dict, ours: dict) -> bool:
+    want(ours["status"] == 200, f"status: wanted 200, saw {ours['status']}")
+    want(ours["type"] == "text/html", f"type: wanted text/html, saw {ours['type']}")
+    take_ours(theirs, ours, "status", "body", "type")
+    return True
+
+
 def wrong_method(case: Case, theirs: dict, ours: dict) -> bool:
     want(ours["status"] == 405, f"status: wanted 405, saw {ours['status']}")
     want(ours["allow"], "a 405 without `Allow`")
@@ -261,6 +268,7 @@ BY_CASE = {
         Rule("scheme-in-any-case", "gateway, auth: the scheme counts in any case", scheme_in_any_case),
         Rule("model-not-found", "mailbox, errors: `code` is the string where a specification names one", model_not_found),
         Rule("unknown-path", "mailbox, errors: 404 with a valid key where the predecessor says 401", unknown_path),
+        Rule("dashboard", "operators, dashboard: `/` shows it to an operator's key", dashboard),
         Rule("wrong-method", "mailbox, errors: 405 with a valid key where the predecessor says 401", wrong_method),
         Rule("model-with-slash", "mailbox, models: an id may hold a slash, coded or not", model_with_slash),
         Rule("backend-nonsense", "mailbox, what happens: a backend that talks nonsense may be answered with the empty completion", backend_nonsense),

@@ -29,6 +29,8 @@ async fn what_a_full_disk_refuses_is_never_begun_and_what_it_took_is_done() {
     let script = stage.script("answers.sh", &format!("{KEEP_PROMPT}echo done\n"));
     let mut options = stage.agent(&script, "");
     options.args = vec!["--store".to_owned(), disk.path("store")];
+    // The disk itself is to refuse.
+    let options = options.env("POSTROOM__STORE__MIN_FREE", "0");
     let broker = Broker::start(options).await;
     let first = broker.ask_later("task-before;", "alice").await;
     broker.until_ended(&first).await;
