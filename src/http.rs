@@ -15,6 +15,7 @@ pub mod chat_completions;
 pub mod cors;
 pub mod dashboard;
 pub mod dead_letters;
+pub mod disks;
 pub mod embeddings;
 pub mod error;
 pub mod events;

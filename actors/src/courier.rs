@@ -116,6 +116,8 @@ pub struct Courier {
     /// The message that was kept last, so that its first try need not read it back.
     at_hand: Option<Arc<NewDelivery>>,
     timer: Option<(DateTime<Utc>, SpawnHandle)>,
+    /// Why what waited before the start is not known yet, where reading it failed.
+    cannot_read: Option<String>,
     is_draining: bool,
     drained: Vec<oneshot::Sender<()>>,
 }
@@ -134,6 +136,7 @@ impl Courier {
             watchers: Watchers::default(),
             at_hand: None,
             timer: None,
+            cannot_read: None,
             is_draining: false,
             drained: Vec::new(),
         }

@@ -26,7 +26,7 @@ use postroom_actors::{
 use tokio::sync::Semaphore;
 
 use super::{
-    auth::Door, body::BodyLimits, dashboard::Dashboard, intake::Intake,
+    auth::Door, body::BodyLimits, dashboard::Dashboard, disks::Disks, intake::Intake,
     metrics::scrape::ShownAgents, traffic::Traffic,
 };
 use crate::{
@@ -110,6 +110,8 @@ pub struct SharedState {
     pub pid: u32,
     /// Whether new work is taken, and why not.
     pub intake: Intake,
+    /// How much room is left.
+    pub disks: Disks,
     /// What happens, for operators who watch.
     pub activity: Activity,
 }

@@ -25,17 +25,25 @@ use crate::{
 /// What an agent is told of answering a message, where the operator has no words of their own.
 const REPLY_TEMPLATE: &str = include_str!("../../skills/reply-to-peer/instructions.md");
 
+/// Who messages go to.
+pub(super) struct Correspondents {
+    /// Here.
+    pub(super) agents: Agents,
+    /// Elsewhere.
+    pub(super) peers: Peers,
+}
+
 /// Starts the courier on this thread's arbiter. The agents are known by then: what waits for one that
 /// is not known is given up.
 pub(super) fn start(
     settings: &Settings,
     mailbox: &Mailbox<Courier>,
     store: &Arc<SqliteStore>,
-    agents: Agents,
-    peers: Peers,
+    known: Correspondents,
     clock: &Arc<dyn Clock>,
     observers: &Observers,
 ) {
+    let Correspondents { agents, peers } = known;
     let parts = CourierParts {
         store: store.clone(),
         agents,

@@ -13,7 +13,8 @@ use postroom_actors::{
 };
 
 use crate::{
-    http::{SharedState, traffic},
+    adapters::disk,
+    http::{SharedState, disks::Disks, traffic},
     settings::Settings,
     telemetry,
 };
@@ -54,7 +55,7 @@ const SHORT_INTERVAL: Duration = Duration::from_secs(5);
 pub(super) fn start(settings: &Settings, shared: &web::Data<SharedState>) {
     actix_rt::spawn(traffic::keep_sampling(shared.clone()));
     actix_rt::spawn(keep_metrics(shared.clone()));
-    actix_rt::spawn(watch_disks(disks(settings)));
+    actix_rt::spawn(watch_disks(disks(settings), shared.disks.clone()));
 }
 
 /// Whatever hangs, what was measured is put together: otherwise it would pile up.
@@ -78,12 +79,12 @@ async fn keep_metrics(shared: web::Data<SharedState>) {
 }
 
 /// Apart from all else: a dead mount may never answer.
-async fn watch_disks(disks: Arc<[Disk]>) {
+async fn watch_disks(disks: Arc<[Disk]>, seen: Disks) {
     let mut interval = tokio::time::interval(SHORT_INTERVAL);
     loop {
         interval.tick().await;
-        let disks = Arc::clone(&disks);
-        let looked = web::block(move || disks.iter().for_each(Disk::show));
+        let (disks, seen) = (Arc::clone(&disks), seen.clone());
+        let looked = web::block(move || disks.iter().for_each(|disk| disk.show(&seen)));
         if looked.await.is_err() {
             return;
         }
@@ -97,11 +98,12 @@ struct Disk {
 }
 
 impl Disk {
-    fn show(&self) {
-        match rustix::fs::statvfs(&self.path) {
-            Ok(disk) => {
-                let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-                metrics::gauge!(DISK_FREE, "disk" => self.name).set(approximately(free));
+    fn show(&self, seen: &Disks) {
+        match disk::space(&self.path) {
+            Ok(space) => {
+                seen.note(self.name, space.free_bytes);
+                metrics::gauge!(DISK_FREE, "disk" => self.name)
+                    .set(approximately(space.free_bytes));
             }
             // Whoever needs the folder says more of it.
             Err(error) => tracing::debug!(disk = self.name, %error, "cannot look at a disk"),

@@ -21,7 +21,8 @@ use tokio::sync::{Semaphore, watch};
 use super::{
     Mode, StartError,
     agents::{RunningAgents, Told},
-    backends, courier,
+    backends,
+    courier::{self, Correspondents},
     observers::Observers,
 };
 use crate::{
@@ -37,6 +38,7 @@ use crate::{
         auth::{Door, Keys, TurnAccess},
         body::BodyLimits,
         dashboard::Dashboard,
+        disks::Disks,
         intake::Intake,
         metrics::scrape::ShownAgents,
         state::Answers,
@@ -112,13 +114,15 @@ impl PostRoom {
     /// Takes the agents in, then lets messages be delivered.
     pub(super) async fn take_in_agents(&self, settings: &Settings) {
         self.agents.take_in(Whom::All).await;
-        let (agents, peers) = (self.agents.agents.clone(), self.peers.clone());
+        let known = Correspondents {
+            agents: self.agents.agents.clone(),
+            peers: self.peers.clone(),
+        };
         courier::start(
             settings,
             &self.courier,
             &self.store,
-            agents,
-            peers,
+            known,
             &self.clock,
             &self.observers,
         );
@@ -193,6 +197,11 @@ impl PostRoom {
     ) -> SharedState {
         let trusted = settings.server.trusted_proxies.clone();
         let limits = &settings.limits;
+        let body_limits = |size, setting| BodyLimits {
+            size,
+            setting,
+            idle: limits.body_idle,
+        };
         let turns = TurnAccess {
             tokens: self.agents.tokens.clone(),
             turns: self.store.clone(),
@@ -207,16 +216,8 @@ impl PostRoom {
                 Arc::clone(&self.clock),
             ),
             permits: Arc::new(Semaphore::new(limits.in_flight)),
-            body_limits: BodyLimits {
-                size: limits.body,
-                setting: "limits.body",
-                idle: limits.body_idle,
-            },
-            embeddings_limits: BodyLimits {
-                size: limits.embeddings_body,
-                setting: "limits.embeddings_body",
-                idle: limits.body_idle,
-            },
+            body_limits: body_limits(limits.body, "limits.body"),
+            embeddings_limits: body_limits(limits.embeddings_body, "limits.embeddings_body"),
             agents: self.agents.agents.clone(),
             directory: self.agents.directory.clone(),
             tasks: self.store.clone(),
@@ -250,6 +251,7 @@ impl PostRoom {
             endpoint,
             pid: std::process::id(),
             intake: Intake::default(),
+            disks: Disks::default(),
             activity: self.observers.activity.clone(),
         }
     }

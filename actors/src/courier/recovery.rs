@@ -34,34 +34,35 @@ async fn former_changes(store: Arc<dyn DeliveryStore>, now: DateTime<Utc>) {
 }
 
 fn read_on(courier: &Courier, after: Sequence, ctx: &mut Context<Courier>) {
-    let page = read_page(Arc::clone(&courier.parts.store), after);
-    ctx.spawn(page.into_actor(courier).map(Courier::take_over));
-}
-
-async fn read_page(store: Arc<dyn DeliveryStore>, after: Sequence) -> Vec<WaitingDelivery> {
-    loop {
-        match store.waiting_deliveries(after, PAGE).await {
-            Ok(page) => return page,
-            Err(error) => {
-                tracing::warn!(%error, "cannot read what waits for delivery yet");
-                tokio::time::sleep(STORE_PAUSE).await;
-            }
-        }
-    }
+    let page = courier.parts.store.waiting_deliveries(after, PAGE);
+    let read = page.into_actor(courier);
+    ctx.spawn(read.map(move |read, courier, ctx| match read {
+        Ok(page) => courier.take_over(page, ctx),
+        Err(error) => courier.read_later(&error, after, ctx),
+    }));
 }
 
 impl Courier {
-    fn take_over(page: Vec<WaitingDelivery>, courier: &mut Self, ctx: &mut Context<Self>) {
+    fn take_over(&mut self, page: Vec<WaitingDelivery>, ctx: &mut Context<Self>) {
+        self.cannot_read = None;
         let Some(last) = page.last().map(|delivery| delivery.sequence) else {
-            courier.all_read(ctx);
+            self.all_read(ctx);
             return;
         };
-        let now = courier.parts.clock.now();
+        let now = self.parts.clock.now();
         for delivery in page {
-            let terms = recipients::terms(&courier.parts, &delivery.to);
-            courier.queue.push_paced(delivery, terms, now);
+            let terms = recipients::terms(&self.parts, &delivery.to);
+            self.queue.push_paced(delivery, terms, now);
         }
-        read_on(courier, last, ctx);
+        read_on(self, last, ctx);
+    }
+
+    fn read_later(&mut self, error: &StoreError, after: Sequence, ctx: &mut Context<Self>) {
+        tracing::warn!(%error, "cannot read what waits for delivery yet");
+        self.cannot_read = Some(error.to_string());
+        ctx.run_later(STORE_PAUSE, move |courier, ctx| {
+            read_on(courier, after, ctx);
+        });
     }
 
     fn all_read(&mut self, ctx: &mut Context<Self>) {

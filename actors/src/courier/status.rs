@@ -19,8 +19,9 @@ impl Courier {
     }
 
     fn state(&self) -> String {
-        if !self.queue.is_open() {
-            return "reading what waits".to_owned();
+        // Reading it belongs to every start, and is no trouble as such.
+        if let Some(error) = &self.cannot_read {
+            return format!("cannot read what waits: {error}");
         }
         if self.is_draining {
             return "draining".to_owned();

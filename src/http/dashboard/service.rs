@@ -157,6 +157,9 @@ async fn facts(look: &Look<'_>, health: &Health) -> Markup {
                     dd { (words::bytes(stats.size_bytes)) span.quiet { " · " (stats.messages) " mailbox messages" } }
                 }
             }
+            @if let Some(free) = shared.disks.free("store") {
+                div { dt { "Disk" } dd { (words::bytes(free)) " free" } }
+            }
             div { dt { "Up" } dd { (words::since(shared.started_at, look.now)) } }
             div { dt { "Version" } dd { (env!("CARGO_PKG_VERSION")) span.quiet { " · pid " (shared.pid) } } }
             div { dt { "Endpoint" } dd { code { (shared.endpoint) } } }
