@@ -221,7 +221,7 @@ async fn pages_that_are_left_or_hidden_keep_no_other_page_from_loading() -> Clie
     passes("tabs").await
 }
 
-/// With `POSTROOM_SCREENSHOTS=docs/images` these are the pictures of the README; `POSTROOM_PICTURE_MINUTES=30` fills the plots.
+/// With `POSTROOM_SCREENSHOTS=docs/images` these are the pictures of the README; `POSTROOM_PICTURE_MINUTES=4` fills the plots.
 #[actix_web::test]
 async fn pictures_of_a_morning_at_work_can_be_taken() -> ClientResult {
     let stage = Stage::new();

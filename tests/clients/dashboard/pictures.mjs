@@ -24,7 +24,7 @@ export async function pictures({ browser, api, folder }) {
   const where = { folder, stage: api.stage };
   const message = await work(api);
   const visitor = await browser.visitor();
-  const wide = await visitor.page(api.url, { width: 1200, height: 1480 });
+  const wide = await visitor.page(api.url, { width: 1200, height: 1660 });
   await login(wide, api.key);
   await wide.untilLive();
   await picture(wide, where, "dashboard-light.png", "/", "light");
@@ -66,7 +66,7 @@ async function work(api) {
   await api.receives("Translate the welcome sheet into Danish, please; the printer needs it by four.", { to: "translator", type: "TASK", context_id: "welcome-sheet" });
   await api.untilTurn("translator", "running");
   await api.receives("And the map's legend as well.", { to: "translator", type: "TASK", context_id: "welcome-sheet" });
-  if (MINUTES > 0) await pause(80_000);
+  if (MINUTES > 0) await pause(40_000);
   return shown;
 }
 
