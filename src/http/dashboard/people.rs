@@ -26,16 +26,6 @@ const TURNS: usize = 20;
 /// Running turns whose work is looked up.
 const MOST_LOOKED_UP: usize = 64;
 
-/// The word for what an agent does.
-pub(super) const fn state_word(state: AgentState) -> &'static str {
-    match state {
-        AgentState::Idle => "idle",
-        AgentState::Running => "running",
-        AgentState::Stopped => "stopped",
-        AgentState::Parked => "parked",
-    }
-}
-
 /// What running turns work on, to be told in words.
 pub(super) struct Work(pub(super) Vec<RecentLine>);
 
@@ -96,7 +86,7 @@ pub(super) async fn section(look: &Look<'_>, agents: &[AgentStatus], heading: &s
 }
 
 pub(super) fn row(pen: &Pen<'_>, agent: &AgentStatus, work: &Work) -> Markup {
-    let state = state_word(agent.state);
+    let state = agent.state.as_str();
     let id = agent.id.as_str();
     html! {
         tr data-agent=(id) data-state=(state) {

@@ -53,11 +53,12 @@ pub(super) struct Health {
 impl Health {
     /// Asks everybody.
     pub(super) async fn of(shared: &SharedState) -> Self {
-        let (agents, actors, dead_letters) = tokio::join!(
+        let (mut agents, actors, dead_letters) = tokio::join!(
             crate::http::agents::statuses(shared),
             health::statuses(shared),
             shared.book.dead_letters()
         );
+        agents.sort_by_key(urgency);
         Self {
             agents,
             actors,
@@ -88,7 +89,26 @@ impl Health {
                 path: Some(format!("/web/agents/{}", agent.id)),
             })
         });
-        actors.chain(agents).collect()
+        actors.chain(agents).chain(self.given_up()).collect()
+    }
+
+    fn given_up(&self) -> Option<Trouble> {
+        let count = usize::try_from(self.dead_letters?).unwrap_or(usize::MAX);
+        (count > 0).then(|| Trouble {
+            text: format!("{} for you to look at", words::count(count, "dead letter")),
+            path: Some("/web/dead-letters".to_owned()),
+        })
+    }
+}
+
+/// Who needs a look comes first, then who works; otherwise the order of their names stays.
+fn urgency(agent: &AgentStatus) -> u8 {
+    match agent.state {
+        AgentState::Parked => 0,
+        _ if agent.problem.is_some() => 1,
+        AgentState::Running => 2,
+        _ if agent.waiting > 0 => 3,
+        AgentState::Idle | AgentState::Stopped => 4,
     }
 }
 
