@@ -3,7 +3,7 @@
 //!
 //! Each check is a file: it gathers facts, and a plain function says what they come to.
 
-use std::{future::Future, io::Write, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, future::Future, io::Write, path::PathBuf, time::Duration};
 
 use tokio::{task, time::timeout};
 
@@ -139,6 +139,7 @@ impl SetUp<'_> {
                 let around = Around {
                     told,
                     runs: service.runs(),
+                    commands: service.commands(),
                     wants_manager: self.wants_manager || has_daemon,
                 };
                 findings.extend(Box::pin(self.configured(&loaded, &around)).await);
@@ -163,7 +164,7 @@ impl SetUp<'_> {
         let environment = self.environment_of_service(settings, &around.told);
         let user_home = environment.iter().find(|(name, _)| name == "HOME");
         let user_home = user_home.map(|(_, value)| value.clone());
-        let agents = agents::Facts::look(settings, &environment, around.wants_manager);
+        let agents = agents::Facts::look(settings, &environment, around);
         let (store, inbox, address, agents, others, machine) = tokio::join!(
             look(settings, store::Facts::look),
             look(settings, |settings| inbox::Facts::look(
@@ -236,6 +237,8 @@ impl SetUp<'_> {
 struct Around {
     told: Told,
     runs: bool,
+    /// What agents of the running service run, by agent.
+    commands: BTreeMap<String, String>,
     wants_manager: bool,
 }
 

@@ -69,20 +69,24 @@ pub struct ExaminedAgents {
 
 /// Looks at the agents that are configured or have a workspace, and at the manager.
 ///
-/// `environment` is what a service has.
+/// `environment` is what a service has, `running` the commands of one that runs, by agent: they count
+/// for agents of which nothing is written down, and which it may have been told of by `--cli`.
 ///
 /// # Errors
 /// The home folder cannot be read.
 pub async fn agents(
     settings: &Settings,
     environment: &[(String, String)],
+    running: &BTreeMap<String, String>,
 ) -> Result<ExaminedAgents, String> {
     let home = agents::workspaces(settings);
     let survey = home.survey().await.map_err(|error| error.to_string())?;
     let secrets = agents::secrets(settings);
     let examine = |(id, is_there, hired): (AgentId, bool, HiredAgent)| {
         let workspace = home.workspace(&id);
-        let cli = hired.cli.as_deref();
+        let is_configured = settings.agents.named.contains_key(&id);
+        let runs = running.get(id.as_str()).filter(|_| !is_configured);
+        let cli = hired.cli.as_ref().or(runs).map(String::as_str);
         match settings.agents.profile(&id, workspace.clone(), cli) {
             Ok(profile) => examined(&profile, is_there, environment, &secrets),
             Err(error) => unreadable(id, is_there, workspace, &error.to_string()),

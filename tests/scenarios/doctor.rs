@@ -159,6 +159,18 @@ async fn a_running_service_is_well_and_is_asked_for_what_only_it_knows() {
     assert!(daemon.stop().await.success());
 }
 
+#[actix_web::test]
+async fn a_command_that_the_running_service_was_started_with_is_the_one_that_counts() {
+    let home = healthy();
+    let cli = home.script("cli.sh", "echo well");
+    let daemon = home.daemon(&["--cli", &cli]).await;
+    let told = doctor(&home, &[]);
+    assert!(told.faults().is_empty(), "{}", told.report);
+    let report = told.report.to_string();
+    assert!(report.contains("manager: command, "), "{report}");
+    assert!(daemon.stop().await.success());
+}
+
 #[test]
 fn a_missing_cli_is_named_with_its_cure() {
     let home = healthy();

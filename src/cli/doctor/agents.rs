@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 use futures_util::future::join_all;
 
 use super::{
+    Around,
     finding::{Finding, Grade, Section},
     places::{Folder, Place},
 };
@@ -57,9 +58,9 @@ impl Facts {
     pub(super) async fn look(
         settings: &Settings,
         environment: &[(String, String)],
-        wants_manager: bool,
+        around: &Around,
     ) -> Self {
-        let found = match examination::agents(settings, environment).await {
+        let found = match examination::agents(settings, environment, &around.commands).await {
             Ok(found) => found,
             Err(problem) => {
                 return Self {
@@ -71,7 +72,7 @@ impl Facts {
         let versions = versions_of(&found.agents).await;
         let agents = found.agents.iter().map(|agent| {
             let version = versions.get(&same_program(agent)).cloned();
-            facts(agent, version, wants_manager)
+            facts(agent, version, around.wants_manager)
         });
         Self {
             agents: agents.collect(),

@@ -1,6 +1,6 @@
 //! What the running service says of itself.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -36,6 +36,17 @@ impl Facts {
             Err(error) if is_not_running(&error) => Self::NotRunning,
             Err(error) => Self::NoAnswer(format!("{error:#}")),
         }
+    }
+
+    /// What its agents run, by agent.
+    pub(super) fn commands(&self) -> BTreeMap<String, String> {
+        let Self::Answers(view) = self else {
+            return BTreeMap::new();
+        };
+        let agents = view.views.iter().filter(|agent| !agent.cli.is_empty());
+        agents
+            .map(|agent| (agent.id.clone(), agent.cli.clone()))
+            .collect()
     }
 
     pub(super) const fn runs(&self) -> bool {
