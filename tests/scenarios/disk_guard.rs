@@ -25,6 +25,12 @@ async fn until_chat(broker: &Broker, status: u16) -> Answer {
     until_async("the guard", ask, |answer| answer.status == status).await
 }
 
+/// Not by `/readyz`: asked again and again, its proof that the store can write would fill the disk.
+async fn until_intake(broker: &Broker, state: &str) {
+    let look = async || broker.get("/health").await.json()["intake"].clone();
+    until_async("the intake", look, |intake| intake == state).await;
+}
+
 async fn readiness(broker: &Broker) -> (u16, Value) {
     let answer = broker.send("GET", "/readyz", String::new(), &[]).await;
     (answer.status, answer.json())
@@ -64,8 +70,9 @@ async fn new_work_is_refused_while_a_disk_is_low_and_what_was_taken_goes_on() {
     stage.until_prompts(1).await;
 
     disk.fill_up_to(4 << 20);
-    let look = async || readiness(&broker).await;
-    let (_, told) = until_async("a low disk", look, |(status, _)| *status == 503).await;
+    until_intake(&broker, "disk_low").await;
+    let (status, told) = readiness(&broker).await;
+    assert_eq!(status, 503, "{told}");
     assert_eq!(check(&told, "disk")["ok"], false, "{told}");
     assert_eq!(check(&told, "store")["ok"], true, "{told}");
     expect_refusals(&broker).await;

@@ -57,7 +57,6 @@ async fn of_book(look: &Look<'_>, id: MessageId, record: MessageRecord) -> Resul
             sections.push(turns_section(look, &turns));
             if let Some(last) = turns.last() {
                 sections.extend(batch(look, last).await);
-                sections.push(turn::output(look, last).await);
             }
             (&task.task.body, task.answer.as_ref())
         }
@@ -70,17 +69,21 @@ async fn of_book(look: &Look<'_>, id: MessageId, record: MessageRecord) -> Resul
         sections.push(Section::titled("answer", "Answer", &text(&answer.text)));
     }
     sections.push(callbacks_section(look, callbacks).await);
-    let foot = html! {
+    // It is long: what is short comes first.
+    if let (MessageRecord::Task(_), Some(last)) = (&record, turns.last()) {
+        sections.push(turn::output(look, last).await);
+    }
+    let head = html! {
+        h1 { (messages::from_to(&summary)) }
         @if let Some(words) = excerpt::words_of(body) {
             section { h2 { "What it says" } (text(&words)) }
         }
-        section { h2 { "Body" } (json(body)) }
     };
     Ok(View {
         title: "Message".to_owned(),
-        head: html! { h1 { (messages::from_to(&summary)) } },
+        head,
         sections,
-        foot,
+        foot: html! { section { h2 { "Body" } (json(body)) } },
     })
 }
 
