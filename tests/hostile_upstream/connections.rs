@@ -62,9 +62,10 @@ async fn a_fresh_connection_that_dies_is_not_tried_again() {
 
 #[actix_rt::test]
 async fn nobody_listening_is_a_connect_error() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/", listener.local_addr().unwrap());
-    drop(listener);
+    // Bound and not listening: nobody else can take the port meanwhile.
+    let silent = tokio::net::TcpSocket::new_v4().unwrap();
+    silent.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let url = format!("http://{}/", silent.local_addr().unwrap());
     let error = upstream().send(post(&url)).await.unwrap_err();
     assert!(matches!(error, UpstreamError::Connect(_)), "{error:?}");
 }

@@ -411,9 +411,10 @@ async fn what_is_allowed_inside_is_reached_by_its_name_too() {
 
 #[actix_rt::test]
 async fn nobody_there_and_unknown_recipients_are_said_as_such() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    drop(listener);
+    // Bound and not listening: nobody else can take the port meanwhile.
+    let silent = tokio::net::TcpSocket::new_v4().unwrap();
+    silent.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let url = format!("http://{}", silent.local_addr().unwrap());
     let error = post(peer(&url)).await.unwrap_err();
     assert!(matches!(error, PostError::Connect(_)), "{error:?}");
     let error = post(peer(&url.replace("http:", "https:")))

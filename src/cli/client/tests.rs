@@ -147,9 +147,10 @@ fn without_a_runtime_file_one_is_told_how_to_start() {
 
 #[test]
 fn a_file_that_was_left_behind_is_called_stale() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    drop(listener);
+    // Bound and not listening: nobody answers, and nobody else can take the port meanwhile.
+    let silent = tokio::net::TcpSocket::new_v4().unwrap();
+    silent.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let endpoint = format!("http://{}", silent.local_addr().unwrap());
     let home = home(&endpoint);
     let lives = ask(home.path(), "/health").unwrap_err().to_string();
     assert!(
