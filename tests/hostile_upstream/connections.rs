@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use postroom_actors::ports::{Credential, Upstream, UpstreamError};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpSocket, TcpStream};
 
 use super::{
     server::{HostileServer, Step, send},
@@ -63,7 +63,7 @@ async fn a_fresh_connection_that_dies_is_not_tried_again() {
 #[actix_rt::test]
 async fn nobody_listening_is_a_connect_error() {
     // Bound and not listening: nobody else can take the port meanwhile.
-    let silent = tokio::net::TcpSocket::new_v4().unwrap();
+    let silent = TcpSocket::new_v4().unwrap();
     silent.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let url = format!("http://{}/", silent.local_addr().unwrap());
     let error = upstream().send(post(&url)).await.unwrap_err();
