@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use utoipa::ToSchema;
 
-pub(super) use self::status::{all as statuses, of as status_of};
+pub(super) use self::status::{all as statuses, of as status_of, why_parked};
 use super::{AppState, SharedState, auth, body, error::ApiError, waiting};
 use crate::settings::Role;
 

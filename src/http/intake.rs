@@ -10,7 +10,7 @@ use std::sync::{
 
 use postroom_actors::domain::{disk_guard::DiskShortage, metric::Metric};
 
-use super::error::ApiError;
+use super::{error::ApiError, metrics::REQUESTS_REFUSED};
 
 const STOPPING: u8 = 1;
 const DISK_LOW: u8 = 2;
@@ -97,7 +97,7 @@ impl Intake {
         if closed & STOPPING != 0 {
             return ApiError::stopping();
         }
-        metrics::counter!("postroom_requests_refused_total", "reason" => "disk_low").increment(1);
+        ::metrics::counter!(REQUESTS_REFUSED, "reason" => "disk_low").increment(1);
         ApiError::disk_low(self.shortage().as_ref())
     }
 
@@ -109,7 +109,7 @@ impl Intake {
     /// Shows in the metrics whether it is open.
     pub fn show(&self) {
         let is_open = self.0.closed.load(Ordering::Relaxed) == 0;
-        metrics::gauge!(INTAKE_OPEN).set(f64::from(u8::from(is_open)));
+        ::metrics::gauge!(INTAKE_OPEN).set(f64::from(u8::from(is_open)));
     }
 
     fn shortage_lock(&self) -> std::sync::MutexGuard<'_, Option<DiskShortage>> {

@@ -19,6 +19,12 @@ pub(in crate::http) async fn all(shared: &SharedState) -> Vec<AgentStatus> {
     join_all(agents.iter().map(of)).await
 }
 
+/// Why an agent is parked; `None` where it is not.
+pub(in crate::http) fn why_parked(agent: &AgentStatus) -> Option<&str> {
+    let is_parked = agent.state == AgentState::Parked;
+    is_parked.then(|| agent.problem.as_deref().unwrap_or("it failed too often"))
+}
+
 /// How an agent is. One whose supervisor does not answer counts as parked.
 pub(in crate::http) async fn of(agent: &Agent) -> AgentStatus {
     match agent.supervisor.ask(GetAgentStatus, DEADLINE).await {

@@ -13,7 +13,7 @@ use super::{
     sections::{Look, Section},
     words,
 };
-use crate::http::{SharedState, health, traffic};
+use crate::http::{SharedState, agents::why_parked, health, traffic};
 
 /// How long what the store answered to a probe is believed: each one costs it a commit.
 const BELIEVED: Duration = Duration::from_secs(5);
@@ -73,16 +73,9 @@ impl Health {
             path: None,
         });
         let agents = self.agents.iter().filter_map(|agent| {
-            let is_parked = agent.state == AgentState::Parked;
-            let why = agent.problem.as_deref();
-            let text = match (is_parked, why) {
-                (false, None) => return None,
-                (true, why) => format!(
-                    "agent {} is parked: {}",
-                    agent.id,
-                    why.unwrap_or("it failed too often")
-                ),
-                (false, Some(why)) => format!("agent {}: {why}", agent.id),
+            let text = match why_parked(agent) {
+                Some(why) => format!("agent {} is parked: {why}", agent.id),
+                None => format!("agent {}: {}", agent.id, agent.problem.as_deref()?),
             };
             Some(Trouble {
                 text,

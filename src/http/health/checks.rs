@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use postroom_actors::{
-    agent_supervisor::{AgentState, AgentStatus},
-    lifecycle::ActorStatus,
-};
+use postroom_actors::{agent_supervisor::AgentStatus, lifecycle::ActorStatus};
 use serde::Serialize;
 use tokio::time::Instant;
 use utoipa::ToSchema;
@@ -100,16 +97,12 @@ fn actor(status: &ActorStatus) -> Check {
 }
 
 /// Agents that are parked. What others ask is still accepted.
-fn parked(agents: &[AgentStatus]) -> Option<String> {
-    let parked = agents
-        .iter()
-        .filter(|agent| agent.state == AgentState::Parked);
-    let told: Vec<String> = parked
-        .map(|agent| {
-            let why = agent.problem.as_deref().unwrap_or("it failed too often");
-            format!("agent `{}` is parked: {why}", agent.id)
-        })
-        .collect();
+fn parked(statuses: &[AgentStatus]) -> Option<String> {
+    let parked = statuses.iter().filter_map(|agent| {
+        let why = agents::why_parked(agent)?;
+        Some(format!("agent `{}` is parked: {why}", agent.id))
+    });
+    let told: Vec<String> = parked.collect();
     (!told.is_empty()).then(|| told.join("; "))
 }
 
